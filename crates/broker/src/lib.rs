@@ -1,0 +1,1 @@
+//! The broker: network, dispatch, one handler per API, replicas, purgatory.

@@ -1,0 +1,1 @@
+//! A native Kafka client: connection, metadata, producer, consumer, admin.

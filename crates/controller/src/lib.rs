@@ -1,0 +1,1 @@
+//! What only the quorum decides: the KRaft core and the control operations as pure functions.

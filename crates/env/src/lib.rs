@@ -1,0 +1,1 @@
+//! Clock, randomness, files, sockets and tasks: real, or simulated under cfg(sim).

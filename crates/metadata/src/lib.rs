@@ -1,0 +1,1 @@
+//! What every node knows: metadata records, image, delta, and the configuration table.

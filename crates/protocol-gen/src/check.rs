@@ -1,0 +1,86 @@
+//! Refuses definitions that cannot be a Kafka message, so that the emitter need not think of them.
+
+use std::collections::BTreeSet;
+
+use crate::definition::{Field, Message, Type};
+
+/// Checks names, tags, struct references and nullability.
+///
+/// # Errors
+/// What is wrong, naming the field.
+pub fn check(message: &Message) -> Result<(), String> {
+    let mut structs: BTreeSet<&str> = message.structs.iter().map(|s| s.name.as_str()).collect();
+    collect(&message.fields, &mut structs)?;
+    for s in &message.structs {
+        collect(&s.fields, &mut structs)?;
+    }
+    fields(message, &message.fields, &structs)?;
+    message.structs.iter().try_for_each(|s| fields(message, &s.fields, &structs))
+}
+
+fn collect<'a>(fields: &'a [Field], names: &mut BTreeSet<&'a str>) -> Result<(), String> {
+    for f in fields {
+        if let (Some(inner), Some(name)) = (&f.fields, struct_name(&f.ty)) {
+            if !names.insert(name) {
+                return Err(format!("struct {name} is defined twice"));
+            }
+            collect(inner, names)?;
+        }
+    }
+    Ok(())
+}
+
+/// The struct that a type names, through arrays.
+#[must_use]
+pub fn struct_name(ty: &Type) -> Option<&str> {
+    match ty {
+        Type::Struct(name) => Some(name),
+        Type::Array(inner) => struct_name(inner),
+        _ => None,
+    }
+}
+
+fn fields(message: &Message, all: &[Field], structs: &BTreeSet<&str>) -> Result<(), String> {
+    let mut tags = BTreeSet::new();
+    for f in all {
+        if let Some(name) = struct_name(&f.ty)
+            && !structs.contains(name)
+        {
+            return Err(format!("field {} is of struct {name}, which is not defined", f.name));
+        }
+        if let Some((tag, versions)) = f.tag {
+            if !tags.insert(tag) {
+                return Err(format!("tag {tag} of field {} is taken", f.name));
+            }
+            if message.flexible.is_none_or(|x| versions.first < x.first) {
+                return Err(format!("field {} is tagged in versions that are not flexible", f.name));
+            }
+        }
+        if f.nullable.is_some()
+            && !matches!(f.ty, Type::String | Type::Bytes | Type::Records | Type::Array(_) | Type::Struct(_))
+        {
+            return Err(format!("field {} is of a type that cannot be null", f.name));
+        }
+        if let Some(inner) = &f.fields {
+            fields(message, inner, structs)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read_definition;
+
+    #[test]
+    fn what_cannot_be_is_refused_with_a_sentence() {
+        for (body, want) in [
+            ("  A int32 0+ nullable 0+\n", "x: field A is of a type that cannot be null"),
+            ("  A Missing 0+\n", "x: field A is of struct Missing, which is not defined"),
+            ("  A int32 0+ tag 0 0+\n  B int32 0+ tag 0 0+\n", "x: tag 0 of field B is taken"),
+        ] {
+            let text = format!("data X versions 0 flexible 0+ {{\n{body}}}\n");
+            assert_eq!(read_definition("x", &text), Err(want.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Reads Kafka's encoding out of untrusted bytes: nothing is allocated before it was checked against the bytes left, and
+//! all that a decode may allocate is bounded by a budget of 16 times the frame plus 64 KiB.
+
+use crate::ids::Uuid;
+use crate::message::Records;
+
+/// Why bytes are not the message they claim to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes ended within a value.
+    #[error("{wanted} more bytes wanted, {left} left")]
+    Truncated {
+        /// Bytes that the value wants.
+        wanted: usize,
+        /// Bytes that are left.
+        left: usize,
+    },
+    /// A length or count below what the encoding allows.
+    #[error("a length of {0} is not possible")]
+    BadLength(i64),
+    /// A count of elements that the bytes left cannot hold.
+    #[error("{count} elements cannot fit into the {left} bytes left")]
+    TooMany {
+        /// Elements announced.
+        count: usize,
+        /// Bytes left.
+        left: usize,
+    },
+    /// The decoded form would be far larger than its frame.
+    #[error("the decoded form would take more than its budget of memory")]
+    OverBudget,
+    /// Null where the version has no null.
+    #[error("field {field} must not be null")]
+    UnexpectedNull {
+        /// Field.
+        field: &'static str,
+    },
+    /// A string that is not UTF-8.
+    #[error("a string is not UTF-8")]
+    NotUtf8,
+    /// A varint longer than its type.
+    #[error("a varint does not end")]
+    BadVarint,
+    /// A tagged field with bytes left over.
+    #[error("{0} bytes are left over in a tagged field")]
+    TrailingTagBytes(usize),
+    /// A version that the message does not have.
+    #[error("{message} has no version {version}")]
+    UnsupportedVersion {
+        /// Message.
+        message: &'static str,
+        /// Version.
+        version: i16,
+    },
+}
+
+/// A position in bytes from outside.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    budget: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes` from the start, with a budget of 16 times their length plus 64 KiB for what is decoded.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, budget: bytes.len().saturating_mul(16).saturating_add(64 << 10) }
+    }
+
+    /// Bytes not yet read.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The bytes not yet read.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Takes `n` bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) =
+            self.rest.split_at_checked(n).ok_or(DecodeError::Truncated { wanted: n, left: self.rest.len() })?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (taken, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(DecodeError::Truncated { wanted: N, left: self.rest.len() })?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.budget = self.budget.checked_sub(bytes).ok_or(DecodeError::OverBudget)?;
+        Ok(())
+    }
+}
+
+macro_rules! numbers {
+    ($($name:ident)*) => {
+        impl Reader<'_> {
+            $(
+                /// Reads one big-endian number.
+                ///
+                /// # Errors
+                /// When the bytes end.
+                pub fn $name(&mut self) -> Result<$name, DecodeError> {
+                    Ok($name::from_be_bytes(self.fixed()?))
+                }
+            )*
+        }
+    };
+}
+numbers!(i8 i16 u16 i32 u32 i64 f64);
+
+/// Lengths, strings, arrays and tagged fields. `flex` chooses between compact (KIP-482) and classic lengths.
+impl<'a> Reader<'a> {
+    /// One byte; anything but zero is true, as in Kafka.
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.i8()? != 0)
+    }
+
+    /// A uuid.
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn uuid(&mut self) -> Result<Uuid, DecodeError> {
+        Ok(Uuid(self.fixed()?))
+    }
+
+    /// An unsigned varint of at most five bytes.
+    ///
+    /// # Errors
+    /// When it does not end, or the bytes do.
+    pub fn uvarint(&mut self) -> Result<u32, DecodeError> {
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let [byte] = self.fixed()?;
+            if shift == 28 && byte > 0x0f {
+                return Err(DecodeError::BadVarint);
+            }
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::BadVarint)
+    }
+
+    /// A length: `None` is null.
+    fn length(
+        &mut self,
+        flex: bool,
+        classic: fn(&mut Self) -> Result<i64, DecodeError>,
+    ) -> Result<Option<usize>, DecodeError> {
+        let n = if flex { i64::from(self.uvarint()?) - 1 } else { classic(self)? };
+        match n {
+            -1 => Ok(None),
+            n => usize::try_from(n).map(Some).map_err(|_| DecodeError::BadLength(n)),
+        }
+    }
+
+    /// A string or null.
+    ///
+    /// # Errors
+    /// When the bytes end or are not UTF-8.
+    pub fn nullable_string(&mut self, flex: bool) -> Result<Option<&'a str>, DecodeError> {
+        let Some(n) = self.length(flex, |r| r.i16().map(i64::from))? else { return Ok(None) };
+        std::str::from_utf8(self.take(n)?).map(Some).map_err(|_| DecodeError::NotUtf8)
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    /// As [`Self::nullable_string`], and for null.
+    pub fn string(&mut self, flex: bool, field: &'static str) -> Result<&'a str, DecodeError> {
+        self.nullable_string(flex)?.ok_or(DecodeError::UnexpectedNull { field })
+    }
+
+    /// Bytes or null.
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn nullable_bytes(&mut self, flex: bool) -> Result<Option<&'a [u8]>, DecodeError> {
+        match self.length(flex, |r| r.i32().map(i64::from))? {
+            None => Ok(None),
+            Some(n) => self.take(n).map(Some),
+        }
+    }
+
+    /// Bytes.
+    ///
+    /// # Errors
+    /// As [`Self::nullable_bytes`], and for null.
+    pub fn bytes(&mut self, flex: bool, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        self.nullable_bytes(flex)?.ok_or(DecodeError::UnexpectedNull { field })
+    }
+
+    /// Record bytes.
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn records(&mut self, flex: bool) -> Result<Records<'a>, DecodeError> {
+        Ok(self.nullable_bytes(flex)?.map_or(Records::Null, Records::Bytes))
+    }
+
+    /// The count of an array's elements, each at least `min_bytes` on the wire and `in_memory` bytes decoded. Checked
+    /// against the bytes left and the budget before anyone allocates for it.
+    ///
+    /// # Errors
+    /// When the elements cannot fit, or would take more memory than the budget.
+    pub fn nullable_array(
+        &mut self,
+        flex: bool,
+        min_bytes: usize,
+        in_memory: usize,
+    ) -> Result<Option<usize>, DecodeError> {
+        let Some(count) = self.length(flex, |r| r.i32().map(i64::from))? else { return Ok(None) };
+        let left = self.rest.len();
+        if count.checked_mul(min_bytes).is_none_or(|wanted| wanted > left) {
+            return Err(DecodeError::TooMany { count, left });
+        }
+        self.charge(count.saturating_mul(in_memory))?;
+        Ok(Some(count))
+    }
+
+    /// As [`Self::nullable_array`], for an array that must be there.
+    ///
+    /// # Errors
+    /// As [`Self::nullable_array`], and for null.
+    pub fn array(
+        &mut self,
+        flex: bool,
+        min_bytes: usize,
+        in_memory: usize,
+        field: &'static str,
+    ) -> Result<usize, DecodeError> {
+        self.nullable_array(flex, min_bytes, in_memory)?.ok_or(DecodeError::UnexpectedNull { field })
+    }
+
+    /// Whether a nullable struct is present (KIP-893: -1 null, 1 present).
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn nullable_struct(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.i8()? >= 0)
+    }
+
+    /// The number of tagged fields that follow.
+    ///
+    /// # Errors
+    /// When they cannot fit.
+    pub fn tag_count(&mut self) -> Result<u32, DecodeError> {
+        let count = self.uvarint()?;
+        let left = self.rest.len();
+        if (count as usize).saturating_mul(2) > left {
+            return Err(DecodeError::TooMany { count: count as usize, left });
+        }
+        Ok(count)
+    }
+
+    /// Enters a tagged field: its tag, and what follows it, to be given to [`Self::end_tag`].
+    ///
+    /// # Errors
+    /// When the bytes end.
+    pub fn begin_tag(&mut self) -> Result<(u32, &'a [u8]), DecodeError> {
+        let tag = self.uvarint()?;
+        let size = self.uvarint()? as usize;
+        let inner = self.take(size)?;
+        Ok((tag, std::mem::replace(&mut self.rest, inner)))
+    }
+
+    /// All bytes of an unknown tagged field.
+    ///
+    /// # Errors
+    /// When keeping it would go over the budget.
+    pub fn take_rest_of_tag(&mut self) -> Result<&'a [u8], DecodeError> {
+        // A list of unknown tags grows by doubling and hangs on a box of its own.
+        self.charge(4 * size_of::<(u32, &[u8])>())?;
+        Ok(std::mem::take(&mut self.rest))
+    }
+
+    /// Leaves a tagged field.
+    ///
+    /// # Errors
+    /// When bytes of it were not read.
+    pub fn end_tag(&mut self, after: &'a [u8]) -> Result<(), DecodeError> {
+        match std::mem::replace(&mut self.rest, after).len() {
+            0 => Ok(()),
+            left => Err(DecodeError::TrailingTagBytes(left)),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Simulation, faults, workloads, checkers, process clusters and foreign-client drivers.
