@@ -13,10 +13,12 @@ impl Uuid {
     pub const ZERO: Self = Self([0; 16]);
     /// Reserved by Kafka for the metadata topic `__cluster_metadata` (`Uuid.ONE_UUID`, `Uuid.METADATA_TOPIC_ID`).
     pub const METADATA_TOPIC: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    /// Reserved by Kafka as a directory id: the replica's directory is not yet known (`DirectoryId.UNASSIGNED`).
-    pub const UNASSIGNED_DIRECTORY: Self = Self::ZERO;
+    /// Reserved by Kafka as a directory id: the replica is placed, its directory not yet known (`DirectoryId.UNASSIGNED`).
+    pub const UNASSIGNED_DIRECTORY: Self = Self::METADATA_TOPIC;
     /// Reserved by Kafka as a directory id: the directory is offline (`DirectoryId.LOST`).
-    pub const LOST_DIRECTORY: Self = Self::METADATA_TOPIC;
+    pub const LOST_DIRECTORY: Self = Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    /// Reserved by Kafka as a directory id: a record older than directory ids (`DirectoryId.MIGRATING`).
+    pub const MIGRATING_DIRECTORY: Self = Self::ZERO;
 
     /// Whether it is [`Self::ZERO`].
     #[must_use]

@@ -4,7 +4,9 @@
 //! a vote leaves only when a crash can no longer forget it. Appends are written in order; they are synced in the
 //! background, and only [`super::Event::Synced`] makes them count.
 
-use super::event::{Batch, ControlRecord, FetchResponse, FetchSnapshotRequest, ReplyId, Request, RequestId, Response, SnapshotId};
+use super::event::{
+    Batch, ControlRecord, FetchResponse, FetchSnapshotRequest, ReplyId, Request, RequestId, Response, SnapshotId,
+};
 use super::quorum_state::ElectionState;
 
 /// One effect.

@@ -218,7 +218,9 @@ impl Response {
     #[must_use]
     pub fn standing(&self) -> Standing {
         match self {
-            Self::Vote { standing, .. } | Self::BeginQuorumEpoch(standing) | Self::EndQuorumEpoch(standing) => *standing,
+            Self::Vote { standing, .. } | Self::BeginQuorumEpoch(standing) | Self::EndQuorumEpoch(standing) => {
+                *standing
+            }
             Self::Fetch(r) => r.standing,
             Self::FetchSnapshot(r) => r.standing,
         }

@@ -36,9 +36,20 @@ pub enum Validation {
 impl LogView {
     /// A log as found on disk; everything found counts as synced, because recovery syncs it.
     #[must_use]
-    pub fn new(start_offset: i64, end_offset: i64, epochs: Vec<(i32, i64)>, latest_snapshot: Option<SnapshotId>) -> Self {
-        let mut view =
-            Self { start_offset, end_offset, synced_offset: end_offset, epochs: Vec::new(), latest_snapshot, generation: 0 };
+    pub fn new(
+        start_offset: i64,
+        end_offset: i64,
+        epochs: Vec<(i32, i64)>,
+        latest_snapshot: Option<SnapshotId>,
+    ) -> Self {
+        let mut view = Self {
+            start_offset,
+            end_offset,
+            synced_offset: end_offset,
+            epochs: Vec::new(),
+            latest_snapshot,
+            generation: 0,
+        };
         if let Some(snapshot) = latest_snapshot.filter(|s| s.end_offset > 0 && s.end_offset == start_offset) {
             view.epochs.push((snapshot.epoch, start_offset));
         }
