@@ -125,6 +125,15 @@ impl TcpStream {
         self.0.try_read_buf(&mut buf.limit(max))
     }
 
+    /// Reads what is there into the room that `buf` has left, without clearing it first; 0 when the peer has sent its
+    /// last (or there is no room).
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is nothing yet; else those of the connection.
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        self.0.try_read_buf(buf)
+    }
+
     /// Sends from the front of `bufs` what the socket takes; returns how many bytes that were.
     ///
     /// # Errors
