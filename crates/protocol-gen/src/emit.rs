@@ -27,7 +27,7 @@ pub fn emit(message: &Message) -> Option<String> {
     Some(out)
 }
 
-/// The index of all messages: modules, the macro that names every type, and the version table.
+/// The index of all messages: their modules, and the macro that names every type.
 #[must_use]
 pub fn emit_index(files: &[(String, Message)]) -> String {
     let mut out = String::new();
@@ -45,24 +45,32 @@ pub fn emit_index(files: &[(String, Message)]) -> String {
     for (module, m) in &live {
         let _ = writeln!(out, "        {module}::{},", m.name);
     }
-    out.push_str("    } };\n}\n\n/// Key, name, first and last stable version, first flexible version (-1 never), on brokers, on controllers.\npub(crate) const REQUESTS: &[(i16, &str, i16, i16, i16, bool, bool)] = &[\n");
-    let mut requests: Vec<&Message> = live.iter().map(|(_, m)| m).filter(|m| m.kind == Kind::Request).collect();
+    out.push_str("    } };\n}\n");
+    out
+}
+
+/// The rows of `api.rs`: one for each request, in the order of keys.
+#[must_use]
+pub fn emit_api_keys(files: &[(String, Message)]) -> String {
+    let mut requests: Vec<_> =
+        files.iter().map(|(_, m)| m).filter(|m| m.kind == Kind::Request && m.versions.is_some()).collect();
     requests.sort_by_key(|m| m.key);
+    let mut out = String::from("api_keys! {\n");
     for m in requests {
-        let v = m.versions.unwrap_or(Versions { first: 0, last: 0 });
+        let (Some(key), Some(v)) = (m.key, m.versions) else { continue };
+        let on = |listener: &str| m.listeners.iter().any(|l| l == listener);
         let _ = writeln!(
             out,
-            "    ({}, \"{}\", {}, {}, {}, {}, {}),",
-            m.key.unwrap_or(-1),
+            "    {} = {key}, {}, {}, {}, {}, {};",
             m.name.trim_end_matches("Request"),
             v.first,
             v.last - i16::from(m.latest_unstable),
             m.flexible.map_or(-1, |f| f.first),
-            m.listeners.iter().any(|l| l == "broker"),
-            m.listeners.iter().any(|l| l == "controller"),
+            on("broker"),
+            on("controller"),
         );
     }
-    out.push_str("];\n");
+    out.push_str("}\n");
     out
 }
 

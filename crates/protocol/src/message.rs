@@ -62,7 +62,10 @@ impl<'a> Records<'a> {
 /// Tagged fields that our definition does not know; kept so that they survive being read and written again (KIP-482).
 /// Nearly always empty, so it is one pointer wide.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UnknownTags<'a>(Option<Box<Vec<(u32, &'a [u8])>>>);
+pub struct UnknownTags<'a>(Option<Box<TagList<'a>>>);
+
+/// Tags and their bytes.
+type TagList<'a> = Vec<(u32, &'a [u8])>;
 
 impl<'a> UnknownTags<'a> {
     /// Keeps one; the list stays in the order of tags.

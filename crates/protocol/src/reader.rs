@@ -291,6 +291,11 @@ impl<'a> Reader<'a> {
         Ok(std::mem::take(&mut self.rest))
     }
 
+    /// Leaves a tagged field without looking at what is left of it.
+    pub(crate) fn skip_tag(&mut self, after: &'a [u8]) {
+        self.rest = after;
+    }
+
     /// Leaves a tagged field.
     ///
     /// # Errors
