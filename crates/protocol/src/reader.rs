@@ -58,6 +58,8 @@ pub enum DecodeError {
 #[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    /// Memory that the decoded form may take at all.
+    allowed: usize,
     budget: usize,
 }
 
@@ -65,7 +67,14 @@ impl<'a> Reader<'a> {
     /// Reads `bytes` from the start, with a budget of 16 times their length plus 64 KiB for what is decoded.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, budget: bytes.len().saturating_mul(16).saturating_add(64 << 10) }
+        let allowed = bytes.len().saturating_mul(16).saturating_add(64 << 10);
+        Self { rest: bytes, allowed, budget: allowed }
+    }
+
+    /// Memory that was taken for what was decoded so far, in bytes.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> usize {
+        self.allowed - self.budget
     }
 
     /// Bytes not yet read.
