@@ -219,6 +219,15 @@ impl TcpStream {
         self.read_with(max, |bytes| buf.extend_from_slice(bytes))
     }
 
+    /// Reads what is there into the room that `buf` has left; 0 when the peer has sent its last (or there is no room).
+    ///
+    /// # Errors
+    /// As [`TcpStream::try_read`].
+    pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        // A Vec grows for as long as it is asked to: what it offers as its next chunk is its room.
+        self.read_with(buf.chunk_mut().len(), |bytes| buf.put_slice(bytes))
+    }
+
     fn read_with(&self, max: usize, take: impl FnMut(&[u8])) -> io::Result<usize> {
         let (got, wakers) = {
             let state = &mut *self.world.state.lock();
