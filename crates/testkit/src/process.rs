@@ -147,19 +147,17 @@ impl Server {
     /// # Panics
     /// If it does not run.
     pub async fn stop(&mut self) -> Result<ExitStatus, ProcessError> {
-        let mut child = self.child.take().expect("it runs");
-        terminate(&child)?;
+        let child = self.child.as_mut().expect("it runs");
+        terminate(child)?;
         let began = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait()? {
+        while began.elapsed() < STOP_PATIENCE {
+            if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                self.child = None;
                 return Ok(status);
-            }
-            if began.elapsed() > STOP_PATIENCE {
-                self.child = Some(child);
-                return Err(self.too_slow("the stop", STOP_PATIENCE));
             }
             sleep(POLL).await;
         }
+        Err(self.too_slow("the stop", STOP_PATIENCE))
     }
 
     /// The last lines of what it has printed.
