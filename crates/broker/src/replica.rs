@@ -1,5 +1,0 @@
-//! This broker's share of the partitions.
-
-pub mod manager;
-pub mod partition;
-pub mod role;

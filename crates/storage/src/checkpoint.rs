@@ -1,0 +1,110 @@
+//! Files that note one offset per partition: `recovery-point-offset-checkpoint`, `replication-offset-checkpoint` and
+//! `log-start-offset-checkpoint`. Kafka class: `OffsetCheckpointFile`.
+//!
+//! ```text
+//! 0                    version
+//! 2                    number of lines that follow
+//! orders 0 1042
+//! orders 1 998
+//! ```
+//! They are replaced as a whole and atomically, so that a crash leaves the old or the new one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_env::fs;
+
+use crate::error::StorageError;
+
+/// Up to where each log is synced.
+pub(crate) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
+/// High watermark of each log.
+pub(crate) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
+/// Log start offset where DeleteRecords moved it above the first segment's.
+pub(crate) const LOG_START: &str = "log-start-offset-checkpoint";
+
+/// Offsets by topic and partition.
+pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
+
+/// Replaces the file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &Path, offsets: &Offsets) -> Result<(), StorageError> {
+    let mut text = format!("0\n{}\n", offsets.len());
+    for ((topic, partition), offset) in offsets {
+        text.push_str(&format!("{topic} {partition} {offset}\n"));
+    }
+    Ok(fs::write_atomically(path, text)?)
+}
+
+/// Reads the file; a missing one is empty.
+///
+/// # Errors
+/// When it cannot be read, or is not of the form above.
+pub fn read(path: &Path) -> Result<Offsets, StorageError> {
+    if !fs::exists(path) {
+        return Ok(Offsets::new());
+    }
+    let text = fs::read_to_string(path)?;
+    let corrupt = |reason: String| StorageError::Corrupt { path: path.to_owned(), reason };
+    let lines = lines_of(&text).map_err(corrupt)?;
+    lines
+        .map(|line| {
+            let mut words = line.split(' ');
+            let entry = (|| {
+                let topic = words.next().filter(|t| !t.is_empty())?;
+                let partition = words.next()?.parse().ok()?;
+                let offset = words.next()?.parse().ok()?;
+                words.next().is_none().then_some(((Arc::from(topic), partition), offset))
+            })();
+            entry.ok_or_else(|| corrupt(format!("`{line}` is not `topic partition offset`")))
+        })
+        .collect()
+}
+
+/// The lines after the two of the head, checked against the count.
+pub(crate) fn lines_of(text: &str) -> Result<impl Iterator<Item = &str>, String> {
+    let mut lines = text.lines();
+    match lines.next().map(str::trim) {
+        Some("0") => {}
+        Some(other) => return Err(format!("version `{other}` is not 0")),
+        None => return Err("the file is empty".to_owned()),
+    }
+    let count: usize = lines
+        .next()
+        .and_then(|line| line.trim().parse().ok())
+        .ok_or_else(|| "the second line is no count".to_owned())?;
+    let rest = lines.clone().filter(|line| !line.is_empty()).count();
+    if rest != count {
+        return Err(format!("{count} lines are announced, {rest} are there"));
+    }
+    Ok(lines.filter(|line| !line.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(RECOVERY_POINT);
+        assert_eq!(read(&path).expect("a missing file is empty"), Offsets::new());
+        let offsets: Offsets = [((Arc::from("a"), 0), 7), ((Arc::from("b.c"), 11), i64::MAX)].into();
+        write(&path, &offsets).expect("written");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "0\n2\na 0 7\nb.c 11 9223372036854775807\n");
+        assert_eq!(read(&path).expect("read"), offsets);
+    }
+
+    #[test]
+    fn a_torn_file_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(LOG_START);
+        for text in ["", "1\n0\n", "0\nx\n", "0\n2\na 0 1\n", "0\n1\na 0\n", "0\n1\na 0 1 2\n"] {
+            fs::write_atomically(&path, text.as_bytes()).expect("written");
+            assert!(matches!(read(&path), Err(StorageError::Corrupt { .. })), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Opens a log's directory: sorts its files, recovers what was not synced when the process ended, and rebuilds what is
+//! known of producers and epochs. Kafka class: `LogLoader`.
+//!
+//! ```text
+//!   segment ── segment ── segment ── segment
+//!                            ▲ recovery point: synced up to here
+//!              trusted       │ scanned: every checksum; cut at the first batch that is not whole
+//! ```
+//! After a clean stop nothing is scanned but the last few KiB of the last segment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ottla_env::fs::{self, DirEntry};
+
+use crate::batch_scan::{BatchScanner, read_batch};
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::file_names::{
+    CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file,
+};
+use crate::leader_epoch_cache::{self, LeaderEpochCache};
+use crate::log_dir::LogFolder;
+use crate::producer_state::{Marker, ProducerState};
+use crate::recovery;
+use crate::segment::{Segment, SegmentFiles};
+use crate::segments::Segments;
+use crate::snapshot_files::SnapshotFiles;
+use crate::{offset_index, time_index, transaction_index};
+
+/// What is known before the directory is looked at.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) folder: &'a Arc<LogFolder>,
+    pub(crate) config: &'a LogConfig,
+    pub(crate) recovery_point: i64,
+    pub(crate) log_start_offset: i64,
+    pub(crate) clean_shutdown: bool,
+    pub(crate) now_ms: i64,
+}
+
+/// What recovery had to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Bytes of batches whose checksums were computed.
+    pub bytes_scanned: u64,
+    /// Bytes cut from the end because they were no whole batch.
+    pub bytes_cut: u64,
+}
+
+/// The log as found.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) segments: Segments,
+    pub(crate) log_start_offset: i64,
+    pub(crate) log_end_offset: i64,
+    /// Everything below is synced.
+    pub(crate) recovery_point: i64,
+    pub(crate) producers: ProducerState,
+    pub(crate) snapshots: SnapshotFiles,
+    pub(crate) epochs: LeaderEpochCache,
+    pub(crate) report: RecoveryReport,
+}
+
+/// See the module.
+pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
+    let files = sweep(plan.folder)?;
+    let snapshots = SnapshotFiles::new(Arc::clone(plan.folder), offsets_with(&files, SNAPSHOT));
+    let mut segments = open_segments(plan, &files)?;
+    let epochs_path = plan.folder.file(leader_epoch_cache::FILE_NAME);
+    let (mut epochs, broken) = leader_epoch_cache::load(&epochs_path)?;
+    if let Some(reason) = &broken {
+        tracing::warn!(path = %epochs_path.display(), reason, "leader epochs are read from the batches again");
+    }
+    let mut report = RecoveryReport::default();
+    let from = if broken.is_some() { 0 } else { plan.recovery_point };
+    if !plan.clean_shutdown || broken.is_some() {
+        recovery::recover(plan, from, &mut segments, &mut epochs, &mut report)?;
+    }
+    let log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
+    let first = segments.first().map_or(0, |segment| segment.base_offset());
+    let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
+    epochs.truncate_from_end(log_end_offset);
+    epochs.truncate_from_start(log_start_offset);
+    let trusted = if plan.clean_shutdown { log_end_offset } else { from.min(log_end_offset) };
+    let producers = load_producers(&segments, &snapshots, trusted, log_start_offset)?;
+    // What recovery read is in the page cache at best; the owner's next flush makes it durable.
+    let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
+    Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
+}
+
+/// Removes leftovers and gives the files that stay, by name.
+fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, StorageError> {
+    let path = folder.path();
+    let mut kept = BTreeMap::new();
+    for DirEntry { name, is_dir, len } in fs::read_dir(&path)? {
+        let leftover = [DELETED, CLEANED, ".tmp"].iter().any(|suffix| name.ends_with(suffix));
+        if is_dir {
+            continue;
+        }
+        if name.ends_with(SWAP) {
+            let reason = format!("{name} is an unfinished compaction; start Kafka on the directory once to finish it");
+            return Err(StorageError::Corrupt { path, reason });
+        }
+        if leftover {
+            fs::remove_file(path.join(&name))?;
+        } else {
+            kept.insert(name, len);
+        }
+    }
+    Ok(kept)
+}
+
+fn offsets_with(files: &BTreeMap<String, u64>, suffix: &str) -> BTreeSet<i64> {
+    let matching = files.keys().filter_map(|name| parse_offset_file(name)).filter(|(_, s)| *s == suffix);
+    matching.map(|(offset, _)| offset).collect()
+}
+
+/// One segment per `.log` file, the first one made if there is none. Indexes without their `.log` file go.
+fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segments, StorageError> {
+    let logs = offsets_with(files, LOG);
+    for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
+        for orphan in offsets_with(files, suffix).difference(&logs) {
+            fs::remove_file(plan.folder.file(&offset_file(*orphan, suffix)))?;
+        }
+    }
+    let mut segments = Segments::default();
+    let mut following = logs.iter().skip(1);
+    for base in &logs {
+        let len = |suffix| files.get(&offset_file(*base, suffix)).copied();
+        let whole = |len: u64, entry: usize| if len.is_multiple_of(entry as u64) { len / entry as u64 } else { 0 };
+        let found = SegmentFiles {
+            size: len(LOG).unwrap_or(0),
+            offset_entries: whole(len(INDEX).unwrap_or(0), offset_index::ENTRY_BYTES),
+            time_entries: whole(len(TIME_INDEX).unwrap_or(0), time_index::ENTRY_BYTES),
+            transaction_entries: whole(len(TXN_INDEX).unwrap_or(0), transaction_index::ENTRY_BYTES),
+        };
+        let next = following.next().copied().unwrap_or(*base);
+        let segment = Segment::new(Arc::clone(plan.folder), *base, next, found, plan.now_ms, jitter(plan.config));
+        let unindexed = len(INDEX).is_none() || len(TIME_INDEX).is_none();
+        if unindexed && found.size > 0 && plan.clean_shutdown {
+            recovery::rebuild_indexes(&segment, plan.config)?;
+        }
+        segments.insert(Arc::new(segment));
+    }
+    if segments.len() == 0 {
+        segments.insert(Arc::new(create_segment(plan.folder, plan.log_start_offset.max(0), plan.config, plan.now_ms)?));
+    }
+    Ok(segments)
+}
+
+/// An empty segment with its file.
+pub(crate) fn create_segment(
+    folder: &Arc<LogFolder>,
+    base_offset: i64,
+    config: &LogConfig,
+    now_ms: i64,
+) -> Result<Segment, StorageError> {
+    let files = SegmentFiles::default();
+    let segment = Segment::new(Arc::clone(folder), base_offset, base_offset, files, now_ms, jitter(config));
+    segment.create_file()?;
+    Ok(segment)
+}
+
+fn jitter(config: &LogConfig) -> i64 {
+    match u64::try_from(config.segment_jitter_ms) {
+        Ok(bound) if bound > 0 => i64::try_from(ottla_env::random::below(bound)).unwrap_or(0),
+        Ok(_) | Err(_) => 0,
+    }
+}
+
+/// Finds the end of the last segment; if its end is not whole though the stop was clean, it is recovered.
+fn load_end(
+    plan: &Plan<'_>,
+    segments: &mut Segments,
+    epochs: &mut LeaderEpochCache,
+    report: &mut RecoveryReport,
+) -> Result<i64, StorageError> {
+    let Some(active) = segments.active().cloned() else { return Ok(plan.log_start_offset) };
+    match active.load_tail() {
+        Ok(()) => {}
+        Err(StorageError::Corrupt { path, reason }) => {
+            tracing::warn!(path = %path.display(), reason, "the stop was clean, but the segment is not whole: it is recovered");
+            recovery::recover(plan, active.base_offset(), segments, epochs, report)?;
+            active.load_tail()?;
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(active.next_offset())
+}
+
+/// The newest snapshot at or below `trusted`, and every batch behind it. Markers above `trusted` enter the transaction
+/// index again, from which recovery dropped them.
+pub(crate) fn load_producers(
+    segments: &Segments,
+    snapshots: &SnapshotFiles,
+    trusted: i64,
+    log_start_offset: i64,
+) -> Result<ProducerState, StorageError> {
+    let (from, mut state) = snapshots.latest(trusted)?.unwrap_or((log_start_offset, ProducerState::default()));
+    for segment in segments.from(from) {
+        if segment.next_offset() <= from {
+            continue;
+        }
+        let size = segment.size();
+        let file = segment.file()?;
+        let Some(first) = segment.find(&file, from, size)? else { continue };
+        let mut scanner = BatchScanner::new(&file, first.position, size);
+        while let Some(at) = scanner.next()? {
+            if !at.header.has_producer_id() || at.header.base_offset < from {
+                continue;
+            }
+            let marker = if at.header.is_control() { Marker::read(&read_batch(&file, &at)?) } else { None };
+            if let Some(aborted) = state.replay(&at.header, marker)
+                && at.header.base_offset >= trusted
+            {
+                segment.note_aborted(aborted)?;
+            }
+        }
+    }
+    Ok(state)
+}

@@ -1,0 +1,143 @@
+//! Making appends durable: syncs, checkpoints, the clean stop.
+
+use std::sync::atomic::Ordering;
+
+use ottla_env::{fs, time};
+
+use super::Log;
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::leader_epoch_cache;
+use crate::producer_snapshot;
+
+impl Log {
+    /// Waits until the device has everything appended before the call. A failure takes the log directory offline for good.
+    ///
+    /// # Errors
+    /// When it failed, now or before.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        let target = self.log_end_offset();
+        let _one_at_a_time = self.flushing.lock();
+        self.check_usable()?;
+        if self.flushed_offset() >= target && !self.names_dirty.load(Ordering::Acquire) {
+            // Somebody else's flush took ours along.
+            return Ok(());
+        }
+        self.or_offline(self.sync())
+    }
+
+    /// With `flushing` held.
+    fn sync(&self) -> Result<(), StorageError> {
+        let target = self.log_end_offset();
+        let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
+        let active = segments.len().saturating_sub(1);
+        for (n, segment) in segments.iter().enumerate() {
+            segment.sync()?;
+            if n < active {
+                segment.sync_indexes()?;
+            }
+        }
+        self.write_epochs()?;
+        if self.names_dirty.swap(false, Ordering::AcqRel) {
+            fs::sync_dir(self.path())?;
+        }
+        self.flushed_offset.fetch_max(target, Ordering::AcqRel);
+        self.last_flush_ms.store(time::wall_clock_ms(), Ordering::Release);
+        Ok(())
+    }
+
+    fn write_epochs(&self) -> Result<(), StorageError> {
+        if self.epochs_dirty.swap(false, Ordering::AcqRel) {
+            let text = self.epochs.read().to_text();
+            fs::write_atomically(self.folder.file(leader_epoch_cache::FILE_NAME), text)?;
+        }
+        Ok(())
+    }
+
+    /// `flush.messages`, on the appender's thread; `flush.ms` is left to the flusher.
+    pub(super) fn flush_if_asked(&self, config: &LogConfig, end: i64) -> Result<(), StorageError> {
+        if end - self.flushed_offset() >= config.flush_messages {
+            return self.flush();
+        }
+        if config.flush_ms != i64::MAX {
+            self.folder.dir.want_flush();
+        }
+        Ok(())
+    }
+
+    /// Asks the flusher to come by.
+    pub(super) fn want_flush(&self) {
+        self.flush_wanted.store(true, Ordering::Release);
+        self.folder.dir.want_flush();
+    }
+
+    /// The flusher's visit: syncs after a roll, and when `flush.ms` is over. True when it must come again.
+    pub(crate) fn flush_if_due(&self, now_ms: i64) -> Result<bool, StorageError> {
+        let unflushed = self.flushed_offset() < self.log_end_offset();
+        let flush_ms = self.config().flush_ms;
+        let waits = unflushed && flush_ms != i64::MAX;
+        let overdue = waits && now_ms.saturating_sub(self.last_flush_ms.load(Ordering::Acquire)) >= flush_ms;
+        if self.flush_wanted.swap(false, Ordering::AcqRel) || overdue {
+            self.flush()?;
+            self.write_pending_snapshots()?;
+            return Ok(false);
+        }
+        Ok(waits)
+    }
+
+    fn write_pending_snapshots(&self) -> Result<(), StorageError> {
+        let pending = std::mem::take(&mut self.appender.lock().pending_snapshots);
+        let _no_truncation = self.flushing.lock();
+        for (offset, bytes) in pending {
+            // A truncation since then has made it untrue.
+            if offset <= self.log_end_offset() {
+                self.or_offline(self.snapshots.write(offset, &bytes, |o| self.is_base(o)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_base(&self, offset: i64) -> bool {
+        self.segments.read().floor(offset).is_some_and(|segment| segment.base_offset() == offset)
+    }
+
+    /// Flushes, and notes the producers of everything flushed, so that after a crash neither is read again. Does nothing
+    /// for a log that did not change.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn checkpoint(&self) -> Result<(), StorageError> {
+        self.write_pending_snapshots()?;
+        let (offset, snapshot) = {
+            let appender = self.appender.lock();
+            let offset = self.log_end_offset();
+            if self.flushed_offset() >= offset && (self.snapshots.has(offset) || offset == self.log_start_offset()) {
+                drop(appender);
+                return self.or_offline(self.write_epochs());
+            }
+            (offset, producer_snapshot::encode(&appender.producers))
+        };
+        self.flush()?;
+        let _no_truncation = self.flushing.lock();
+        if offset <= self.log_end_offset() {
+            self.or_offline(self.snapshots.write(offset, &snapshot, |o| self.is_base(o)))?;
+        }
+        Ok(())
+    }
+
+    /// The last act before a clean stop: everything is on the device, indexes included, and nothing stays open.
+    ///
+    /// # Errors
+    /// As [`Self::flush`]; the stop is not clean then.
+    pub fn close(&self) -> Result<(), StorageError> {
+        self.checkpoint()?;
+        let active = self.segments.read().active().cloned();
+        if let Some(segment) = active {
+            segment.close_for_appends()?;
+            self.or_offline(segment.write_indexes())?;
+        }
+        self.close_idle_files();
+        self.close_idle_files();
+        Ok(())
+    }
+}

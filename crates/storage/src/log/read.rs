@@ -1,0 +1,136 @@
+//! Reads: from an offset to a slice of one segment's file, whole batches, without their bytes.
+
+use std::sync::Arc;
+
+use super::Log;
+use crate::error::{ReadError, StorageError};
+use crate::segment::{FileSlice, Segment};
+use crate::transaction_index::AbortedTransaction;
+
+/// What a read brought.
+#[derive(Debug, Clone)]
+pub struct ReadInfo {
+    /// Whole batches, the first of which holds the offset; None when there is nothing below the bound yet, or not even one
+    /// batch fits.
+    pub slice: Option<FileSlice>,
+    /// First offset in the log.
+    pub log_start_offset: i64,
+    /// High watermark.
+    pub high_watermark: i64,
+    /// Last stable offset.
+    pub last_stable_offset: i64,
+    /// Log end offset.
+    pub log_end_offset: i64,
+    /// Aborted transactions that overlap the slice, by first offset: for readers of committed records.
+    pub aborted_transactions: Vec<AbortedTransaction>,
+}
+
+impl Log {
+    /// Reads batches from the one that holds `fetch_offset` on, at most `max_bytes`, all below the offset `end` (the high
+    /// watermark, last stable offset or log end offset, as the reader may see). With `at_least_one_batch` the first is
+    /// given even if it is larger.
+    ///
+    /// A slice ends with its segment: the rest of the budget is never filled from the next, so that nothing can be
+    /// skipped; a fetch at the end of a segment begins in the next.
+    ///
+    /// # Errors
+    /// When the offset lies outside of the log, or files cannot be read.
+    pub fn read(
+        &self,
+        fetch_offset: i64,
+        max_bytes: u32,
+        end: i64,
+        at_least_one_batch: bool,
+    ) -> Result<ReadInfo, ReadError> {
+        self.check_usable()?;
+        let mut info = ReadInfo {
+            slice: None,
+            log_start_offset: self.log_start_offset(),
+            high_watermark: self.high_watermark(),
+            last_stable_offset: self.last_stable_offset(),
+            log_end_offset: self.log_end_offset(),
+            aborted_transactions: Vec::new(),
+        };
+        if fetch_offset < info.log_start_offset || fetch_offset > info.log_end_offset {
+            return Err(ReadError::OffsetOutOfRange {
+                offset: fetch_offset,
+                log_start_offset: info.log_start_offset,
+                log_end_offset: info.log_end_offset,
+            });
+        }
+        let end = end.min(info.log_end_offset);
+        if fetch_offset >= end {
+            return Ok(info);
+        }
+        let mut segment = self.segment_of(fetch_offset);
+        while let Some(current) = segment {
+            match self.slice_of(&current, fetch_offset, max_bytes, end, at_least_one_batch) {
+                Ok(Found::Slice(slice)) => {
+                    self.aborted_within(&current, fetch_offset, end, &mut info)?;
+                    info.slice = Some(slice);
+                    return Ok(info);
+                }
+                Ok(Found::Nothing) => return Ok(info),
+                // No batch up to the segment's end reaches the offset: the next one's first does.
+                Ok(Found::Beyond) => segment = self.segments.read().after(current.base_offset()).cloned(),
+                // Retention took the segment away while we looked.
+                Err(_) if !self.segments.read().holds(&current) => return self.read_again(fetch_offset, info),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(info)
+    }
+
+    fn segment_of(&self, offset: i64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read();
+        segments.floor(offset).or_else(|| segments.first()).cloned()
+    }
+
+    /// After a segment disappeared: out of range if the log starts behind the offset now, else nothing this time.
+    fn read_again(&self, fetch_offset: i64, info: ReadInfo) -> Result<ReadInfo, ReadError> {
+        let (log_start_offset, log_end_offset) = (self.log_start_offset(), self.log_end_offset());
+        if (log_start_offset..=log_end_offset).contains(&fetch_offset) {
+            return Ok(info);
+        }
+        Err(ReadError::OffsetOutOfRange { offset: fetch_offset, log_start_offset, log_end_offset })
+    }
+
+    fn slice_of(
+        &self,
+        segment: &Segment,
+        fetch_offset: i64,
+        max_bytes: u32,
+        end: i64,
+        at_least_one_batch: bool,
+    ) -> Result<Found, StorageError> {
+        let size = segment.size();
+        if size == 0 {
+            return Ok(Found::Beyond);
+        }
+        let file = segment.file()?;
+        let Some(first) = segment.find(&file, fetch_offset, size)? else { return Ok(Found::Beyond) };
+        let cut = segment.cut(&file, &first, end, u64::from(max_bytes), at_least_one_batch, size)?;
+        let len = u32::try_from(cut - first.position).unwrap_or(u32::MAX);
+        Ok(if len == 0 { Found::Nothing } else { Found::Slice(FileSlice { file, position: first.position, len }) })
+    }
+
+    /// Markers of transactions that overlap the slice lie in its segment or a later one.
+    fn aborted_within(&self, segment: &Segment, from: i64, to: i64, info: &mut ReadInfo) -> Result<(), StorageError> {
+        let with_aborted = |segment: &&Arc<Segment>| segment.has_aborted();
+        let segments: Vec<_> = self.segments.read().from(segment.base_offset()).filter(with_aborted).cloned().collect();
+        for segment in segments {
+            segment.aborted_within(from, to, &mut info.aborted_transactions)?;
+        }
+        info.aborted_transactions.sort_by_key(|t| (t.first_offset, t.producer_id));
+        Ok(())
+    }
+}
+
+/// What a segment has for a reader.
+enum Found {
+    Slice(FileSlice),
+    /// Not one whole batch within the bounds.
+    Nothing,
+    /// The offset lies behind the segment's last batch.
+    Beyond,
+}

@@ -1,0 +1,174 @@
+//! What takes records away: truncation, the log start offset, retention, deletion.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ottla_env::{random, time};
+
+use super::Log;
+use crate::error::StorageError;
+use crate::file_names::deleted_dir;
+use crate::loader::{create_segment, load_producers};
+use crate::producer_state::ProducerState;
+use crate::retention::{self, Limits, SegmentFacts};
+use crate::segment::Segment;
+
+impl Log {
+    /// Cuts the log so that it ends at `offset`; does nothing if it ends before.
+    ///
+    /// # Errors
+    /// When files cannot be changed; the log directory is offline then.
+    pub fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
+        let first = self.segments.read().first().map_or(0, |segment| segment.base_offset());
+        if offset < first {
+            return self.truncate_fully_and_start_at(offset);
+        }
+        let _no_flush = self.flushing.lock();
+        let mut appender = self.appender.lock();
+        self.check_usable()?;
+        if offset >= self.log_end_offset() {
+            return Ok(());
+        }
+        let removed = self.segments.write().split_off(offset + 1);
+        let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
+        let cut = self.delete_segments(&removed).and_then(|()| active.truncate_to(offset));
+        self.or_offline(cut)?;
+        if self.epochs.write().truncate_from_end(offset) {
+            self.epochs_dirty.store(true, Ordering::Release);
+        }
+        self.snapshots.remove_after(offset)?;
+        appender.pending_snapshots.retain(|(at, _)| *at <= offset);
+        appender.producers = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset())?;
+        self.high_watermark.fetch_min(offset, Ordering::AcqRel);
+        appender.producers.set_high_watermark(self.high_watermark());
+        self.note_unstable(&appender);
+        self.log_start_offset.fetch_min(offset, Ordering::AcqRel);
+        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
+        self.log_end_offset.store(offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes everything; the log starts and ends at `offset`.
+    ///
+    /// # Errors
+    /// When files cannot be changed; the log directory is offline then.
+    pub fn truncate_fully_and_start_at(&self, offset: i64) -> Result<(), StorageError> {
+        let _no_flush = self.flushing.lock();
+        let mut appender = self.appender.lock();
+        self.check_usable()?;
+        let mut segments = self.segments.write();
+        let removed = segments.split_off(i64::MIN);
+        self.or_offline(self.delete_segments(&removed))?;
+        let created = create_segment(&self.folder, offset, &self.config(), time::wall_clock_ms());
+        segments.insert(Arc::new(self.or_offline(created)?));
+        drop(segments);
+        self.names_dirty.store(true, Ordering::Release);
+        self.epochs.write().clear();
+        self.epochs_dirty.store(true, Ordering::Release);
+        self.snapshots.remove_after(-1)?;
+        appender.pending_snapshots.clear();
+        appender.producers = ProducerState::default();
+        self.note_unstable(&appender);
+        for at in [&self.log_start_offset, &self.high_watermark, &self.flushed_offset, &self.log_end_offset] {
+            at.store(offset, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Raises the log start offset (DeleteRecords, a snapshot of the metadata log, a leader's log start). Segments wholly
+    /// below go with the next [`Self::delete_old_segments`].
+    ///
+    /// # Errors
+    /// When it lies above the log end.
+    pub fn advance_log_start_offset(&self, offset: i64) -> Result<(), StorageError> {
+        self.check_usable()?;
+        let high = self.log_end_offset();
+        if offset > high {
+            let low = self.log_start_offset();
+            return Err(StorageError::OffsetOutOfRange { what: "the log start", offset, low, high });
+        }
+        if self.log_start_offset.fetch_max(offset, Ordering::AcqRel) < offset {
+            self.high_watermark.fetch_max(offset, Ordering::AcqRel);
+            if self.epochs.write().truncate_from_start(offset) {
+                self.epochs_dirty.store(true, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the segments that the retention settings give up and those below the log start. Gives their number.
+    ///
+    /// # Errors
+    /// When files cannot be changed.
+    pub fn delete_old_segments(&self, now_ms: i64) -> Result<usize, StorageError> {
+        let _no_flush = self.flushing.lock();
+        let mut appender = self.appender.lock();
+        self.check_usable()?;
+        let config = self.config();
+        let all: Vec<_> = self.segments.read().iter().cloned().collect();
+        let limits = Limits {
+            now_ms,
+            retention_ms: if config.cleanup_policy.delete { config.retention_ms } else { -1 },
+            retention_bytes: if config.cleanup_policy.delete { config.retention_bytes } else { -1 },
+            high_watermark: self.high_watermark(),
+            log_start_offset: self.log_start_offset(),
+        };
+        let count = retention::expired(&self.facts(&all)?, &limits);
+        if count == 0 {
+            return Ok(0);
+        }
+        let gone = all.get(..count).unwrap_or_default();
+        if let (Some(active), true) = (all.last(), count == all.len()) {
+            let end = self.log_end_offset();
+            let rolled = self.roll_at(&mut appender, active, end, &config, now_ms);
+            self.or_offline(rolled)?;
+        }
+        let mut segments = self.segments.write();
+        for segment in gone {
+            segments.remove(segment.base_offset());
+        }
+        let first = segments.first().map_or(0, |segment| segment.base_offset());
+        drop(segments);
+        self.log_start_offset.fetch_max(first, Ordering::AcqRel);
+        if self.epochs.write().truncate_from_start(self.log_start_offset()) {
+            self.epochs_dirty.store(true, Ordering::Release);
+        }
+        tracing::info!(
+            topic = %self.topic, partition = self.partition, segments = count, log_start_offset = self.log_start_offset(),
+            "old segments are removed"
+        );
+        self.or_offline(self.delete_segments(gone))?;
+        self.snapshots.remove_before(first)?;
+        Ok(count)
+    }
+
+    fn facts(&self, segments: &[Arc<Segment>]) -> Result<Vec<SegmentFacts>, StorageError> {
+        let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([self.log_end_offset()]);
+        let fact = |(segment, end_offset): (&Arc<Segment>, i64)| {
+            let largest_timestamp = segment.largest_or_modified()?;
+            Ok(SegmentFacts { end_offset, size: segment.size(), largest_timestamp })
+        };
+        segments.iter().zip(ends).map(fact).collect()
+    }
+
+    fn delete_segments(&self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
+        let due = time::wall_clock_ms().saturating_add(self.config().file_delete_delay_ms);
+        segments.iter().try_for_each(|segment| segment.delete(due))
+    }
+
+    /// Renames the directory for removal; the log cannot be used any more. Readers keep the slices that they have.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn delete(&self, now_ms: i64) -> Result<(), StorageError> {
+        let _no_flush = self.flushing.lock();
+        let _no_append = self.appender.lock();
+        self.check_usable()?;
+        self.deleted.store(true, Ordering::Release);
+        let name = deleted_dir(&self.topic, self.partition, random::bytes16());
+        let renamed = self.or_offline(self.folder.rename(&name))?;
+        let due = now_ms.saturating_add(self.config().file_delete_delay_ms);
+        self.folder.dir.remove_later(renamed, true, due);
+        Ok(())
+    }
+}

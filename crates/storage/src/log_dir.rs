@@ -1,0 +1,169 @@
+//! One entry of `log.dirs`: its lock, its id, whether it is online, and the files there that wait for their removal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ottla_env::fs::{self, FileLock};
+use ottla_protocol::Uuid;
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::{OpenError, StorageError};
+use crate::meta_properties::MetaProperties;
+
+const LOCK_FILE: &str = ".lock";
+
+/// A log directory that this process owns.
+///
+/// The first failed write that could not be taken back, or the first failed sync, takes it offline for the rest of the
+/// process: after a failed fsync nobody knows what is on the device, and a later success would prove nothing.
+#[derive(Debug)]
+pub struct LogDir {
+    path: PathBuf,
+    directory_id: Uuid,
+    offline: AtomicBool,
+    offline_reason: Mutex<Option<Arc<str>>>,
+    doomed: Mutex<Vec<Doomed>>,
+    /// Some log in here waits for the flusher.
+    flush_wanted: AtomicBool,
+    /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
+    /// `LogDir` per path.
+    _lock: FileLock,
+}
+
+/// A file or directory that is renamed already and removed once its time has come: readers may still hold it.
+#[derive(Debug)]
+struct Doomed {
+    path: PathBuf,
+    is_dir: bool,
+    due_ms: i64,
+}
+
+impl LogDir {
+    /// Locks a formatted directory against other processes, Kafka's brokers among them.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFormatted`], [`OpenError::Locked`], or what the files say.
+    pub fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
+        let meta = MetaProperties::read(path)?.ok_or_else(|| OpenError::NotFormatted(path.to_owned()))?;
+        let lock_path = path.join(LOCK_FILE);
+        let lock =
+            fs::lock(&lock_path).map_err(StorageError::from)?.ok_or_else(|| OpenError::Locked(path.to_owned()))?;
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            directory_id: meta.directory_id.unwrap_or_default(),
+            offline: AtomicBool::new(false),
+            offline_reason: Mutex::new(None),
+            doomed: Mutex::new(Vec::new()),
+            flush_wanted: AtomicBool::new(false),
+            _lock: lock,
+        }))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its id in meta.properties; zero if it has none.
+    #[must_use]
+    pub fn directory_id(&self) -> Uuid {
+        self.directory_id
+    }
+
+    /// What took it offline.
+    #[must_use]
+    pub fn offline_reason(&self) -> Option<Arc<str>> {
+        self.offline_reason.lock().clone()
+    }
+
+    /// Fails once the directory is offline.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn check_online(&self) -> Result<(), StorageError> {
+        if !self.offline.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let reason = self.offline_reason().unwrap_or_else(|| Arc::from("unknown"));
+        Err(StorageError::Offline { dir: self.path.clone(), reason })
+    }
+
+    /// Takes the directory offline; the first reason stays.
+    pub fn set_offline(&self, reason: &str) {
+        let mut known = self.offline_reason.lock();
+        if known.is_none() {
+            tracing::error!(dir = %self.path.display(), reason, "log directory is offline; its partitions are not served");
+            *known = Some(Arc::from(reason));
+        }
+        self.offline.store(true, Ordering::Release);
+    }
+
+    /// Asks the flusher to look at the logs in here.
+    pub(crate) fn want_flush(&self) {
+        self.flush_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether it was asked to since the last call.
+    pub(crate) fn take_flush_wanted(&self) -> bool {
+        self.flush_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Removes `path` at `due_ms` or later.
+    pub(crate) fn remove_later(&self, path: PathBuf, is_dir: bool, due_ms: i64) {
+        self.doomed.lock().push(Doomed { path, is_dir, due_ms });
+    }
+
+    /// Removes what is due.
+    pub(crate) fn remove_due(&self, now_ms: i64) {
+        let mut due = Vec::new();
+        self.doomed.lock().retain_mut(|doomed| {
+            let wait = doomed.due_ms > now_ms;
+            if !wait {
+                due.push((std::mem::take(&mut doomed.path), doomed.is_dir));
+            }
+            wait
+        });
+        for (path, is_dir) in due {
+            let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "cannot remove what was deleted; the next start tries again");
+            }
+        }
+    }
+}
+
+/// The directory of one partition. Its path changes when the partition is deleted.
+#[derive(Debug)]
+pub(crate) struct LogFolder {
+    pub(crate) dir: Arc<LogDir>,
+    path: RwLock<PathBuf>,
+}
+
+impl LogFolder {
+    pub(crate) fn new(dir: Arc<LogDir>, path: PathBuf) -> Arc<Self> {
+        Arc::new(Self { dir, path: RwLock::new(path) })
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.read().clone()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.read().join(name)
+    }
+
+    /// Renames the directory, and makes the new name survive a crash.
+    pub(crate) fn rename(&self, name: &str) -> Result<PathBuf, StorageError> {
+        let mut path = self.path.write();
+        let to = path.with_file_name(name);
+        fs::rename(&*path, &to)?;
+        path.clone_from(&to);
+        drop(path);
+        fs::sync_dir(self.dir.path())?;
+        Ok(to)
+    }
+}

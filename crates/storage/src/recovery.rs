@@ -1,0 +1,182 @@
+//! What is done with the part of a log that may not have reached the device: every batch is read and its checksum computed,
+//! indexes and epochs are built again, and the log is cut at the first batch that is not whole.
+//!
+//! Only behind the recovery point: a broken batch below it was whole once, and cutting there would throw away what
+//! consumers have seen; that is reported instead.
+
+use std::sync::Arc;
+
+use ottla_env::fs::File;
+use ottla_protocol::record_batch::entry_size;
+
+use crate::batch_scan::{BatchAt, check_crc, read_head};
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::leader_epoch_cache::LeaderEpochCache;
+use crate::loader::{Plan, RecoveryReport};
+use crate::segment::Segment;
+use crate::segments::Segments;
+
+/// Bytes read at once, more only for a larger batch.
+const READ_BYTES: usize = 1 << 20;
+
+/// Recovers every segment that reaches beyond `from`. Segments behind one that had to be cut are removed.
+pub(crate) fn recover(
+    plan: &Plan<'_>,
+    from: i64,
+    segments: &mut Segments,
+    epochs: &mut LeaderEpochCache,
+    report: &mut RecoveryReport,
+) -> Result<(), StorageError> {
+    let all: Vec<_> = segments.iter().cloned().collect();
+    let is_active = |segment: &Arc<Segment>| segments.active().is_some_and(|active| Arc::ptr_eq(active, segment));
+    let mut cut_after = None;
+    for segment in &all {
+        // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known.
+        if segment.next_offset() <= from && !is_active(segment) {
+            continue;
+        }
+        if !recover_segment(plan, segment, from, epochs, report)? {
+            cut_after = Some(segment.base_offset());
+            break;
+        }
+    }
+    if let Some(base) = cut_after {
+        for segment in segments.split_off(base + 1) {
+            report.bytes_cut += segment.size();
+            segment.delete(plan.now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// False when the segment had to be cut.
+fn recover_segment(
+    plan: &Plan<'_>,
+    segment: &Segment,
+    from: i64,
+    epochs: &mut LeaderEpochCache,
+    report: &mut RecoveryReport,
+) -> Result<bool, StorageError> {
+    let size = segment.size();
+    let known = if segment.base_offset() < from { segment.indexed_below(from)? } else { None };
+    let (start, offset) = known.map_or((0, segment.base_offset()), |at| (at.end(), at.header.next_offset()));
+    segment.rewind(start, offset, from)?;
+    let file = segment.file()?;
+    let mut reader = BatchReader::new(&file, start, size);
+    let mut next_offset = offset;
+    let whole = loop {
+        match reader.next()? {
+            Step::Batch(at) if at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0 => {
+                next_offset = at.header.next_offset();
+                epochs.assign(at.header.partition_leader_epoch, at.header.base_offset);
+                segment.adopt(&at, plan.config.index_interval_bytes)?;
+            }
+            Step::End => break true,
+            Step::Batch(_) | Step::Broken => break false,
+        }
+    };
+    report.bytes_scanned += segment.size() - start;
+    if whole {
+        return Ok(true);
+    }
+    if next_offset < from {
+        let reason =
+            format!("the batch at offset {next_offset} is broken, though it was synced (recovery point {from})");
+        return Err(StorageError::Corrupt { path: file.path().to_owned(), reason });
+    }
+    let cut = size - segment.size();
+    report.bytes_cut += cut;
+    tracing::warn!(path = %file.path().display(), position = segment.size(), bytes = cut, "torn end of a segment is cut off");
+    segment.truncate_files(segment.size(), next_offset)?;
+    Ok(false)
+}
+
+/// Builds the indexes of a whole segment again because their files are missing.
+pub(crate) fn rebuild_indexes(segment: &Segment, config: &LogConfig) -> Result<(), StorageError> {
+    let (size, end) = (segment.size(), segment.next_offset());
+    segment.rewind(0, segment.base_offset(), end)?;
+    let file = segment.file()?;
+    let mut reader = BatchReader::new(&file, 0, size);
+    loop {
+        match reader.next()? {
+            Step::Batch(at) => segment.adopt(&at, config.index_interval_bytes)?,
+            Step::End => break,
+            Step::Broken => {
+                let reason = format!("no whole batch at position {}", segment.size());
+                return Err(StorageError::Corrupt { path: file.path().to_owned(), reason });
+            }
+        }
+    }
+    segment.close_for_appends()?;
+    segment.sync_indexes()
+}
+
+/// What lies next in the file.
+enum Step {
+    Batch(BatchAt),
+    Broken,
+    End,
+}
+
+/// Reads a file in large pieces and gives the batches whose checksums fit.
+struct BatchReader<'a> {
+    file: &'a File,
+    end: u64,
+    /// Where `buffer` begins in the file.
+    position: u64,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` gone through.
+    done: usize,
+}
+
+impl<'a> BatchReader<'a> {
+    fn new(file: &'a File, position: u64, end: u64) -> Self {
+        Self { file, end, position, buffer: Vec::new(), done: 0 }
+    }
+
+    fn next(&mut self) -> Result<Step, StorageError> {
+        let at = self.position + self.done as u64;
+        if at >= self.end {
+            return Ok(Step::End);
+        }
+        let left = self.end - at;
+        let size = match entry_size(self.rest()) {
+            Ok(Some(size)) => size,
+            Ok(None) => READ_BYTES,
+            Err(_) => return Ok(Step::Broken),
+        };
+        if size > self.rest().len() {
+            if size as u64 > left && self.rest().len() as u64 == left {
+                return Ok(Step::Broken);
+            }
+            self.fill(size.max(READ_BYTES), left)?;
+            return if entry_size(self.rest()).is_ok_and(|size| size.is_some_and(|s| s as u64 <= left)) {
+                self.next()
+            } else {
+                Ok(Step::Broken)
+            };
+        }
+        let batch = self.rest().get(..size).unwrap_or_default();
+        match read_head(batch) {
+            Ok(header) if check_crc(batch) => {
+                self.done += size;
+                Ok(Step::Batch(BatchAt { position: at, header }))
+            }
+            Ok(_) | Err(_) => Ok(Step::Broken),
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.done..).unwrap_or_default()
+    }
+
+    /// Reads `wanted` bytes, or what is left, from where the reader stands.
+    fn fill(&mut self, wanted: usize, left: u64) -> Result<(), StorageError> {
+        self.position += self.done as u64;
+        self.done = 0;
+        let len = usize::try_from(left.min(wanted as u64)).unwrap_or(wanted);
+        self.buffer.resize(len, 0);
+        Ok(self.file.read_exact_at(&mut self.buffer, self.position)?)
+    }
+}

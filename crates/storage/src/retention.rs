@@ -1,0 +1,93 @@
+//! Which segments are given up: a pure decision over facts. The log acts on it.
+
+/// What the decision needs to know of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentFacts {
+    /// The offset after its last record.
+    pub(crate) end_offset: i64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Largest timestamp of its records; its last change if they have none.
+    pub(crate) largest_timestamp: i64,
+}
+
+/// What bounds a log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) now_ms: i64,
+    /// `retention.ms`, -1 for ever.
+    pub(crate) retention_ms: i64,
+    /// `retention.bytes`, -1 without bound.
+    pub(crate) retention_bytes: i64,
+    /// Nothing at or above is removed: it is not on every replica yet.
+    pub(crate) high_watermark: i64,
+    /// Everything below has been given up already.
+    pub(crate) log_start_offset: i64,
+}
+
+/// How many of the oldest segments go. The last one may be among them if it holds records, and is replaced by an empty one.
+pub(crate) fn expired(segments: &[SegmentFacts], limits: &Limits) -> usize {
+    let total: u64 = segments.iter().map(|segment| segment.size).sum();
+    let mut excess = match u64::try_from(limits.retention_bytes) {
+        Ok(bound) => total.saturating_sub(bound),
+        Err(_) => 0,
+    };
+    let mut count = 0;
+    for segment in segments {
+        let by_start = segment.end_offset <= limits.log_start_offset;
+        let by_time =
+            limits.retention_ms >= 0 && limits.now_ms.saturating_sub(segment.largest_timestamp) > limits.retention_ms;
+        let by_size = segment.size <= excess;
+        let is_empty_end = segment.size == 0 && count + 1 == segments.len();
+        if segment.end_offset > limits.high_watermark || is_empty_end || !(by_start || by_time || by_size) {
+            break;
+        }
+        excess = excess.saturating_sub(segment.size);
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Limits =
+        Limits { now_ms: 10_000, retention_ms: -1, retention_bytes: -1, high_watermark: 30, log_start_offset: 0 };
+
+    fn segments() -> [SegmentFacts; 3] {
+        let segment = |end_offset, largest_timestamp| SegmentFacts { end_offset, size: 100, largest_timestamp };
+        [segment(10, 1_000), segment(20, 2_000), segment(30, 3_000)]
+    }
+
+    #[test]
+    fn by_time() {
+        let limits = |retention_ms| Limits { retention_ms, ..NONE };
+        assert_eq!(expired(&segments(), &NONE), 0);
+        assert_eq!(expired(&segments(), &limits(8_000)), 1);
+        assert_eq!(expired(&segments(), &limits(8_999)), 1);
+        assert_eq!(expired(&segments(), &limits(9_000)), 0);
+        assert_eq!(expired(&segments(), &limits(0)), 3);
+    }
+
+    #[test]
+    fn by_size_only_whole_segments_of_excess() {
+        let limits = |retention_bytes| Limits { retention_bytes, ..NONE };
+        assert_eq!(expired(&segments(), &limits(201)), 0);
+        assert_eq!(expired(&segments(), &limits(200)), 1);
+        assert_eq!(expired(&segments(), &limits(0)), 3);
+    }
+
+    #[test]
+    fn by_the_log_start_and_never_above_the_high_watermark() {
+        assert_eq!(expired(&segments(), &Limits { log_start_offset: 20, ..NONE }), 2);
+        assert_eq!(expired(&segments(), &Limits { log_start_offset: 19, ..NONE }), 1);
+        assert_eq!(expired(&segments(), &Limits { retention_ms: 0, high_watermark: 15, ..NONE }), 1);
+    }
+
+    #[test]
+    fn an_empty_last_segment_stays() {
+        let empty = [SegmentFacts { end_offset: 0, size: 0, largest_timestamp: 0 }];
+        assert_eq!(expired(&empty, &Limits { retention_ms: 0, retention_bytes: 0, ..NONE }), 0);
+    }
+}

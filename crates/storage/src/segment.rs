@@ -1,0 +1,560 @@
+//! One `.log` file with its indexes. Kafka class: `LogSegment`.
+//!
+//! ```text
+//!  <base offset>.log     ├─ batch ─┼─ batch ─┼───── batch ─────┼─ batch ─┤ size
+//!  .index                     ▲ every index.interval.bytes: last offset -> position
+//!  .timeindex                 ▲ largest timestamp so far -> its offset
+//! ```
+//! Appends come one at a time (the log's mutex); reads at any time. Invariant: `size` and then `next_offset` are published
+//! after the bytes are in the file, so a reader that takes `size` first never looks beyond what is whole.
+//!
+//! The file is opened when it is first needed and closed when it was not needed for a while; a [`FileSlice`] keeps it open.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use ottla_env::fs::{self, File};
+use ottla_protocol::record_batch::{self, NO_TIMESTAMP};
+use parking_lot::Mutex;
+
+use crate::batch_scan::{BatchAt, BatchScanner};
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::file_names::{DELETED, INDEX, LOG, TIME_INDEX, TXN_INDEX, offset_file};
+use crate::log_dir::LogFolder;
+use crate::offset_index::{OffsetIndex, OffsetPosition};
+use crate::time_index::{TimeIndex, TimestampOffset};
+use crate::transaction_index::{AbortedTransaction, TransactionIndex};
+
+/// Bytes of a segment's file that can be sent without being looked at: whole batches.
+#[derive(Debug, Clone)]
+pub struct FileSlice {
+    /// The segment's file.
+    pub file: Arc<File>,
+    /// Where the slice begins.
+    pub position: u64,
+    /// Its bytes.
+    pub len: u32,
+}
+
+impl FileSlice {
+    /// Copies the slice into memory.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or was cut meanwhile.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len as usize];
+        self.file.read_exact_at(&mut bytes, self.position)?;
+        Ok(bytes)
+    }
+}
+
+/// What the files of a segment hold, as far as loading found out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SegmentFiles {
+    /// Bytes of the `.log` file that are whole batches.
+    pub(crate) size: u64,
+    /// Entries of `.index`.
+    pub(crate) offset_entries: u64,
+    /// Entries of `.timeindex`.
+    pub(crate) time_entries: u64,
+    /// Entries of `.txnindex`.
+    pub(crate) transaction_entries: u64,
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+pub(crate) struct WriteFailed {
+    pub(crate) error: StorageError,
+    /// Whether the file is as it was before.
+    pub(crate) undone: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    folder: Arc<LogFolder>,
+    base_offset: i64,
+    handle: Mutex<Option<Arc<File>>>,
+    used: AtomicBool,
+    size: AtomicU64,
+    next_offset: AtomicI64,
+    offsets: OffsetIndex,
+    times: TimeIndex,
+    aborted: TransactionIndex,
+    tail: Mutex<Tail>,
+}
+
+/// What only the end of a segment needs.
+#[derive(Debug)]
+struct Tail {
+    /// None: not looked up yet.
+    largest: Option<TimestampOffset>,
+    /// Of the first batch, from which the segment's age counts.
+    first_timestamp: Option<i64>,
+    bytes_since_index: usize,
+    created_ms: i64,
+    jitter_ms: i64,
+}
+
+impl Segment {
+    /// A segment whose files exist, or will be created by [`Self::create_file`].
+    pub(crate) fn new(
+        folder: Arc<LogFolder>,
+        base_offset: i64,
+        next_offset: i64,
+        files: SegmentFiles,
+        created_ms: i64,
+        jitter_ms: i64,
+    ) -> Self {
+        let none = TimestampOffset { timestamp: NO_TIMESTAMP, offset: base_offset };
+        let tail = Tail {
+            largest: (files.size == 0).then_some(none),
+            first_timestamp: None,
+            bytes_since_index: 0,
+            created_ms,
+            jitter_ms,
+        };
+        Self {
+            offsets: OffsetIndex::new(Arc::clone(&folder), base_offset, files.offset_entries),
+            times: TimeIndex::new(Arc::clone(&folder), base_offset, files.time_entries),
+            aborted: TransactionIndex::new(Arc::clone(&folder), base_offset, files.transaction_entries),
+            folder,
+            base_offset,
+            handle: Mutex::new(None),
+            used: AtomicBool::new(false),
+            size: AtomicU64::new(files.size),
+            next_offset: AtomicI64::new(next_offset),
+            tail: Mutex::new(tail),
+        }
+    }
+
+    /// Creates the `.log` file. Its name is durable after the next sync of the directory.
+    pub(crate) fn create_file(&self) -> Result<(), StorageError> {
+        let file = File::create(self.folder.file(&offset_file(self.base_offset, LOG)))?;
+        file.set_len(0)?;
+        *self.handle.lock() = Some(Arc::new(file));
+        // Kafka takes a missing index for a broken one.
+        for path in [self.offsets.file().path(), self.times.file().path()] {
+            File::create(path)?.set_len(0)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    /// Bytes of whole batches.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    /// The offset after the last batch.
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.next_offset.load(Ordering::Acquire)
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> Result<Arc<File>, StorageError> {
+        self.used.store(true, Ordering::Relaxed);
+        let mut handle = self.handle.lock();
+        if let Some(file) = &*handle {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(File::open_rw(self.folder.file(&offset_file(self.base_offset, LOG)))?);
+        *handle = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Gives the descriptor back if nobody asked for it since the last call.
+    pub(crate) fn close_if_idle(&self) {
+        if !self.used.swap(false, Ordering::Relaxed) {
+            *self.handle.lock() = None;
+        }
+    }
+
+    /// Whether the segment must be closed before `incoming` bytes that reach up to `last_offset` are appended.
+    pub(crate) fn should_roll(
+        &self,
+        config: &LogConfig,
+        incoming: usize,
+        last_offset: i64,
+        max_timestamp: i64,
+        now_ms: i64,
+    ) -> bool {
+        let size = self.size();
+        let tail = self.tail.lock();
+        let age = match tail.first_timestamp {
+            Some(first) if first >= 0 && max_timestamp >= 0 => max_timestamp.saturating_sub(first),
+            Some(_) | None => now_ms.saturating_sub(tail.created_ms),
+        };
+        let too_old = size > 0 && age > config.segment_ms.saturating_sub(tail.jitter_ms);
+        let too_large = size > 0 && size + incoming as u64 > config.segment_bytes as u64;
+        let full = self.offsets.is_full(config.segment_index_bytes) || self.times.is_full(config.segment_index_bytes);
+        let overflow = size > 0 && i32::try_from(last_offset - self.base_offset).is_err();
+        too_large || too_old || (size > 0 && full) || overflow
+    }
+
+    /// Writes whole batches at the end with one write, and notes them in the indexes.
+    pub(crate) fn append(&self, batches: &[u8], index_interval_bytes: usize) -> Result<(), WriteFailed> {
+        let position = self.size();
+        let first_offset = self.next_offset();
+        let written = self.file().and_then(|file| {
+            file.write_all_at(batches, position)?;
+            Ok(self.note(batches, position, index_interval_bytes)?)
+        });
+        match written {
+            Ok(next_offset) => {
+                self.size.store(position + batches.len() as u64, Ordering::Release);
+                self.next_offset.store(next_offset, Ordering::Release);
+                Ok(())
+            }
+            Err(error) => Err(WriteFailed { error, undone: self.truncate_files(position, first_offset).is_ok() }),
+        }
+    }
+
+    /// Notes batches that lie at `position` in the file; gives the offset after them.
+    fn note(&self, batches: &[u8], position: u64, index_interval_bytes: usize) -> Result<i64, StorageError> {
+        let mut tail = self.tail.lock();
+        let mut position = position;
+        let mut next_offset = self.base_offset;
+        for batch in record_batch::batches(batches) {
+            let (header, _) = batch.map_err(|e| self.corrupt(&e))?;
+            let at = BatchAt { position, header };
+            self.note_batch(&mut tail, &at, index_interval_bytes)?;
+            next_offset = header.next_offset();
+            position = at.end();
+        }
+        Ok(next_offset)
+    }
+
+    fn corrupt(&self, error: &record_batch::BatchError) -> StorageError {
+        StorageError::Corrupt { path: self.folder.file(&offset_file(self.base_offset, LOG)), reason: error.to_string() }
+    }
+
+    fn note_batch(&self, tail: &mut Tail, at: &BatchAt, index_interval_bytes: usize) -> Result<(), StorageError> {
+        let header = &at.header;
+        let none = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
+        let largest = tail.largest.get_or_insert(none);
+        if header.max_timestamp > largest.timestamp {
+            *largest = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
+        }
+        tail.first_timestamp.get_or_insert(header.max_timestamp);
+        if tail.bytes_since_index > index_interval_bytes {
+            self.offsets.push(header.last_offset(), at.position)?;
+            self.times.maybe_push(*largest)?;
+            tail.bytes_since_index = 0;
+        }
+        tail.bytes_since_index += header.size_bytes();
+        Ok(())
+    }
+
+    /// Notes a batch that recovery has read from the file, and makes it part of the segment.
+    pub(crate) fn adopt(&self, at: &BatchAt, index_interval_bytes: usize) -> Result<(), StorageError> {
+        self.note_batch(&mut self.tail.lock(), at, index_interval_bytes)?;
+        self.size.store(at.end(), Ordering::Release);
+        self.next_offset.store(at.header.next_offset(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Notes an aborted transaction whose marker was just appended.
+    pub(crate) fn note_aborted(&self, aborted: AbortedTransaction) -> Result<(), StorageError> {
+        self.aborted.push(aborted)
+    }
+
+    /// Whether any aborted transaction has its marker here.
+    pub(crate) fn has_aborted(&self) -> bool {
+        !self.aborted.is_empty()
+    }
+
+    /// Aborted transactions that overlap `from..to`.
+    pub(crate) fn aborted_within(
+        &self,
+        from: i64,
+        to: i64,
+        found: &mut Vec<AbortedTransaction>,
+    ) -> Result<(), StorageError> {
+        found.extend(self.aborted.all()?.into_iter().filter(|t| t.last_offset >= from && t.first_offset < to));
+        Ok(())
+    }
+
+    /// Where the first batch lies that reaches up to `offset` or beyond, within the first `size` bytes.
+    pub(crate) fn find(&self, file: &File, offset: i64, size: u64) -> Result<Option<BatchAt>, StorageError> {
+        let start = match self.offsets.floor(offset)? {
+            Some(entry) if self.is_true(file, &entry, size)? => entry.position,
+            Some(_) | None => 0,
+        };
+        let mut scanner = BatchScanner::new(file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.last_offset() >= offset {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an index entry points to the batch that it says. Nothing else guards an index; a wrong one costs a scan.
+    fn is_true(&self, file: &File, entry: &OffsetPosition, size: u64) -> Result<bool, StorageError> {
+        if entry.position >= size {
+            return Ok(false);
+        }
+        let there = match BatchScanner::new(file, entry.position, size).next() {
+            Ok(at) => at,
+            Err(StorageError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let agrees = there.is_some_and(|at| {
+            (self.base_offset..=entry.offset).contains(&at.header.base_offset)
+                && at.header.last_offset() <= entry.offset
+        });
+        if !agrees {
+            let path = self.offsets.file().path();
+            tracing::warn!(path = %path.display(), position = entry.position, "index entry points to no batch of its offset");
+        }
+        Ok(agrees)
+    }
+
+    /// Where whole batches end that begin at `first`, stay below `end_offset` and take at most `max_bytes`; the first may
+    /// be larger if `at_least_one`.
+    pub(crate) fn cut(
+        &self,
+        file: &File,
+        first: &BatchAt,
+        end_offset: i64,
+        max_bytes: u64,
+        at_least_one: bool,
+        size: u64,
+    ) -> Result<u64, StorageError> {
+        // `size` was taken before, so `next_offset` is not behind it.
+        let wholly_below = end_offset >= self.next_offset();
+        if wholly_below && size - first.position <= max_bytes {
+            return Ok(size);
+        }
+        let limit = size.min(first.position.saturating_add(max_bytes));
+        let start = self.cut_start(file, first, end_offset, limit, wholly_below, size)?;
+        let mut cut = start;
+        let mut scanner = BatchScanner::new(file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.end() > limit || at.header.next_offset() > end_offset {
+                break;
+            }
+            cut = at.end();
+        }
+        if cut == first.position && at_least_one && first.header.next_offset() <= end_offset {
+            cut = first.end();
+        }
+        Ok(cut)
+    }
+
+    /// Where a search for the cut may begin: the last indexed batch before both bounds.
+    fn cut_start(
+        &self,
+        file: &File,
+        first: &BatchAt,
+        end_offset: i64,
+        limit: u64,
+        wholly_below: bool,
+        size: u64,
+    ) -> Result<u64, StorageError> {
+        let by_bytes = self.offsets.floor_position(limit)?;
+        let by_offset = if wholly_below { by_bytes } else { self.offsets.floor(end_offset - 1)? };
+        let Some(entry) = by_bytes.zip(by_offset).map(|(a, b)| if a.position < b.position { a } else { b }) else {
+            return Ok(first.position);
+        };
+        let usable = entry.position > first.position && self.is_true(file, &entry, size)?;
+        Ok(if usable { entry.position } else { first.position })
+    }
+
+    /// Largest timestamp, and the last offset of the batch that has it; timestamp -1 if no batch has one.
+    pub(crate) fn largest(&self) -> Result<TimestampOffset, StorageError> {
+        if let Some(largest) = self.tail.lock().largest {
+            return Ok(largest);
+        }
+        let found = match self.times.last()? {
+            Some(last) => last,
+            None => self.scan_largest(0, self.size())?,
+        };
+        // A batch may have been appended meanwhile; then its note is the truth.
+        Ok(*self.tail.lock().largest.get_or_insert(found))
+    }
+
+    /// For retention: a segment without timestamps counts from its last change.
+    pub(crate) fn largest_or_modified(&self) -> Result<i64, StorageError> {
+        let largest = self.largest()?.timestamp;
+        if largest >= 0 {
+            return Ok(largest);
+        }
+        Ok(fs::modified_ms(self.folder.file(&offset_file(self.base_offset, LOG)))?)
+    }
+
+    fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
+        let mut largest = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
+        let file = self.file()?;
+        let mut scanner = BatchScanner::new(&file, from, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+            }
+        }
+        Ok(largest)
+    }
+
+    /// The first batch at or after `from_offset` that has a timestamp of at least `timestamp`.
+    pub(crate) fn find_timestamp(
+        &self,
+        timestamp: i64,
+        from_offset: i64,
+    ) -> Result<Option<(Arc<File>, BatchAt)>, StorageError> {
+        let size = self.size();
+        let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
+        let file = self.file()?;
+        let Some(first) = self.find(&file, start, size)? else { return Ok(None) };
+        let mut scanner = BatchScanner::new(&file, first.position, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp >= timestamp {
+                return Ok(Some((file, at)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// After loading: goes through the batches behind the last index entry, so that appends go on as if the process had
+    /// never ended. Fails if they are not whole.
+    pub(crate) fn load_tail(&self) -> Result<(), StorageError> {
+        let size = self.size();
+        if size == 0 {
+            self.next_offset.store(self.base_offset, Ordering::Release);
+            return Ok(());
+        }
+        let file = self.file()?;
+        let start = match self.offsets.floor_position(size)? {
+            Some(entry) if self.is_true(&file, &entry, size)? => entry.position,
+            Some(_) => {
+                self.offsets.file().truncate(0)?;
+                self.times.file().truncate(0)?;
+                0
+            }
+            None => 0,
+        };
+        let mut largest =
+            self.times.last()?.unwrap_or(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
+        let mut next_offset = self.base_offset;
+        let mut scanner = BatchScanner::new(&file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+            }
+            next_offset = at.header.next_offset();
+        }
+        let first = BatchScanner::new(&file, 0, size).next()?;
+        let mut tail = self.tail.lock();
+        tail.largest = Some(largest);
+        tail.first_timestamp = first.map(|at| at.header.max_timestamp);
+        tail.bytes_since_index = usize::try_from(size - start).unwrap_or(usize::MAX);
+        drop(tail);
+        self.next_offset.store(next_offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Prepares a scan from `position` on: what the indexes say of it and what follows is dropped. The transaction index
+    /// is trusted up to `recovery_point`.
+    pub(crate) fn rewind(&self, position: u64, offset: i64, recovery_point: i64) -> Result<(), StorageError> {
+        self.offsets.keep_ascending(self.size())?;
+        self.times.keep_ascending()?;
+        self.offsets.truncate_to_position(position)?;
+        self.times.truncate_to_offset(offset)?;
+        self.aborted.truncate_to_offset(recovery_point)?;
+        self.size.store(position, Ordering::Release);
+        self.next_offset.store(offset, Ordering::Release);
+        let largest = self.times.last()?;
+        let mut tail = self.tail.lock();
+        tail.bytes_since_index = 0;
+        tail.largest = if position == 0 { None } else { largest };
+        tail.first_timestamp = None;
+        drop(tail);
+        if position > 0 && largest.is_none() {
+            let found = self.scan_largest(0, position)?;
+            self.tail.lock().largest = Some(found);
+        }
+        Ok(())
+    }
+
+    /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
+    pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
+        self.offsets.keep_ascending(self.size())?;
+        let Some(entry) = self.offsets.floor(offset - 1)? else { return Ok(None) };
+        let file = self.file()?;
+        if !self.is_true(&file, &entry, self.size())? {
+            return Ok(None);
+        }
+        BatchScanner::new(&file, entry.position, self.size()).next()
+    }
+
+    /// Cuts the segment at the batch that holds `offset`.
+    pub(crate) fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
+        let size = self.size();
+        let file = self.file()?;
+        let position = self.find(&file, offset, size)?.map_or(size, |at| at.position);
+        self.truncate_files(position, offset)?;
+        self.size.store(position, Ordering::Release);
+        self.load_tail()?;
+        self.next_offset.store(offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the file end at `position`, where the log ends with `offset`.
+    pub(crate) fn truncate_files(&self, position: u64, offset: i64) -> Result<(), StorageError> {
+        self.file()?.set_len(position)?;
+        self.truncate_indexes(position, offset)
+    }
+
+    fn truncate_indexes(&self, position: u64, offset: i64) -> Result<(), StorageError> {
+        self.offsets.truncate_to_position(position)?;
+        self.times.truncate_to_offset(offset)?;
+        self.aborted.truncate_to_offset(offset)
+    }
+
+    /// Nothing will be appended any more: the time index gets its closing entry.
+    pub(crate) fn close_for_appends(&self) -> Result<(), StorageError> {
+        let largest = self.largest()?;
+        self.times.maybe_push(largest)
+    }
+
+    /// Waits until the device has all batches, and the transactions that they abort.
+    pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.file()?.sync_data()?;
+        if !self.aborted.is_empty() {
+            self.aborted.file().sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what of the indexes is in memory only.
+    pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
+        self.offsets.file().write_pending()?;
+        self.times.file().write_pending()?;
+        self.aborted.file().write_pending()
+    }
+
+    /// Waits until the device has the indexes too.
+    pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
+        self.offsets.file().sync()?;
+        self.times.file().sync()
+    }
+
+    /// Renames the files for removal at `due_ms`. Readers that hold the open file go on.
+    pub(crate) fn delete(&self, due_ms: i64) -> Result<(), StorageError> {
+        for suffix in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+            let from = self.folder.file(&offset_file(self.base_offset, suffix));
+            if !fs::exists(&from) {
+                continue;
+            }
+            let to = self.folder.file(&(offset_file(self.base_offset, suffix) + DELETED));
+            fs::rename(&from, &to)?;
+            self.folder.dir.remove_later(to, false, due_ms);
+        }
+        Ok(())
+    }
+}

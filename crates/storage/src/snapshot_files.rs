@@ -1,0 +1,84 @@
+//! Which producer snapshots a log's directory holds: one per segment at its base offset, and the newest.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use ottla_env::fs;
+use parking_lot::Mutex;
+
+use crate::error::StorageError;
+use crate::file_names::{SNAPSHOT, offset_file};
+use crate::log_dir::LogFolder;
+use crate::producer_snapshot;
+use crate::producer_state::ProducerState;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SnapshotFiles {
+    folder: Arc<LogFolder>,
+    offsets: Mutex<BTreeSet<i64>>,
+}
+
+impl SnapshotFiles {
+    pub(crate) fn new(folder: Arc<LogFolder>, offsets: BTreeSet<i64>) -> Self {
+        Self { folder, offsets: Mutex::new(offsets) }
+    }
+
+    /// Writes the snapshot of all batches below `offset`, durably. Older ones go unless they belong to a segment.
+    pub(crate) fn write(&self, offset: i64, bytes: &[u8], is_base: impl Fn(i64) -> bool) -> Result<(), StorageError> {
+        fs::write_atomically(self.folder.file(&offset_file(offset, SNAPSHOT)), bytes)?;
+        let mut offsets = self.offsets.lock();
+        offsets.insert(offset);
+        let needless: Vec<_> = offsets.range(..offset).copied().filter(|o| !is_base(*o)).collect();
+        self.remove(&mut offsets, &needless)
+    }
+
+    /// Whether there is one at `offset`.
+    pub(crate) fn has(&self, offset: i64) -> bool {
+        self.offsets.lock().contains(&offset)
+    }
+
+    /// The newest sound snapshot at or below `offset`. Those above contradict the log and go, broken ones too.
+    pub(crate) fn latest(&self, offset: i64) -> Result<Option<(i64, ProducerState)>, StorageError> {
+        let mut offsets = self.offsets.lock();
+        let above: Vec<_> = offsets.range(offset + 1..).copied().collect();
+        self.remove(&mut offsets, &above)?;
+        while let Some(newest) = offsets.last().copied() {
+            let path = self.folder.file(&offset_file(newest, SNAPSHOT));
+            match producer_snapshot::decode(&fs::read(&path)?) {
+                Ok(state) => return Ok(Some((newest, state))),
+                Err(reason) => {
+                    tracing::warn!(path = %path.display(), reason, "producer snapshot cannot be used and is removed");
+                    self.remove(&mut offsets, &[newest])?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The segments before `offset` are gone, and with them their snapshots.
+    pub(crate) fn remove_before(&self, offset: i64) -> Result<(), StorageError> {
+        let mut offsets = self.offsets.lock();
+        let before: Vec<_> = offsets.range(..offset).copied().collect();
+        self.remove(&mut offsets, &before)
+    }
+
+    /// The log ends at `offset`: snapshots of more than that go.
+    pub(crate) fn remove_after(&self, offset: i64) -> Result<(), StorageError> {
+        let mut offsets = self.offsets.lock();
+        let after: Vec<_> = offsets.range(offset + 1..).copied().collect();
+        self.remove(&mut offsets, &after)
+    }
+
+    fn remove(&self, offsets: &mut BTreeSet<i64>, which: &[i64]) -> Result<(), StorageError> {
+        for offset in which {
+            match fs::remove_file(self.folder.file(&offset_file(*offset, SNAPSHOT))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Ok(()) | Err(_) => {}
+            }
+            offsets.remove(offset);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! `.txnindex`: the aborted transactions whose marker lies in the segment, so that consumers that read committed records
+//! can leave theirs out. Made with the first of them. Kafka class: `TransactionIndex`.
+//!
+//! ```text
+//!   0   2            10             18            26                 34
+//!   ├───┼────────────┼──────────────┼─────────────┼──────────────────┤
+//!   │ 0 │ producerId │ firstOffset  │ lastOffset  │ lastStableOffset │     big-endian, by last offset
+//!   ├───┼────────────┼──────────────┼─────────────┼──────────────────┤
+//! ```
+//! `lastOffset` is the marker's, `lastStableOffset` that of the log when the marker was written.
+
+use std::sync::Arc;
+
+use crate::entry_file::EntryFile;
+use crate::error::StorageError;
+use crate::file_names::{TXN_INDEX, offset_file};
+use crate::log_dir::LogFolder;
+
+/// Bytes of an entry.
+pub(crate) const ENTRY_BYTES: usize = 34;
+
+/// An aborted transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    /// Whose.
+    pub producer_id: i64,
+    /// First offset of its records.
+    pub first_offset: i64,
+    /// Offset of its marker.
+    pub last_offset: i64,
+    /// Last stable offset of the log when the marker was written.
+    pub last_stable_offset: i64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct TransactionIndex {
+    file: EntryFile<ENTRY_BYTES>,
+}
+
+impl TransactionIndex {
+    /// The index with `entries` entries on disk.
+    pub(crate) fn new(folder: Arc<LogFolder>, base_offset: i64, entries: u64) -> Self {
+        Self { file: EntryFile::new(folder, offset_file(base_offset, TXN_INDEX), entries) }
+    }
+
+    pub(crate) fn file(&self) -> &EntryFile<ENTRY_BYTES> {
+        &self.file
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.file.len() == 0
+    }
+
+    pub(crate) fn push(&self, aborted: AbortedTransaction) -> Result<(), StorageError> {
+        let mut entry = [0; ENTRY_BYTES];
+        let numbers = [aborted.producer_id, aborted.first_offset, aborted.last_offset, aborted.last_stable_offset]
+            .map(i64::to_be_bytes);
+        for (to, from) in entry.iter_mut().skip(2).zip(numbers.as_flattened()) {
+            *to = *from;
+        }
+        self.file.push(entry)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Result<Vec<AbortedTransaction>, StorageError> {
+        let number = |entry: &[u8; ENTRY_BYTES], at: usize| {
+            let bytes = entry.get(at..at + 8).and_then(|b| b.first_chunk::<8>()).copied().unwrap_or_default();
+            i64::from_be_bytes(bytes)
+        };
+        let entries = self.file.all()?;
+        Ok(entries
+            .iter()
+            .map(|e| AbortedTransaction {
+                producer_id: number(e, 2),
+                first_offset: number(e, 10),
+                last_offset: number(e, 18),
+                last_stable_offset: number(e, 26),
+            })
+            .collect())
+    }
+
+    /// Keeps the transactions whose marker lies below `offset`.
+    pub(crate) fn truncate_to_offset(&self, offset: i64) -> Result<(), StorageError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let keep = self.all()?.iter().take_while(|t| t.last_offset < offset).count();
+        self.file.truncate(keep as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry_file::tests::folder;
+
+    #[test]
+    fn an_entry_is_kafkas() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let index = TransactionIndex::new(folder(dir.path()), 0, 0);
+        let aborted = AbortedTransaction { producer_id: 7, first_offset: 10, last_offset: 20, last_stable_offset: 5 };
+        index.push(aborted).expect("pushed");
+        index.push(AbortedTransaction { last_offset: 30, ..aborted }).expect("pushed");
+        index.file().sync().expect("synced");
+        let bytes = ottla_env::fs::read(&index.file().path()).expect("read");
+        assert_eq!(bytes.len(), 68);
+        assert_eq!(bytes.first_chunk::<10>(), Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
+        assert_eq!(index.all().expect("read").first(), Some(&aborted));
+        index.truncate_to_offset(30).expect("cut");
+        assert_eq!(index.all().expect("read"), [aborted]);
+    }
+}
