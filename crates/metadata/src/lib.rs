@@ -7,6 +7,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`topic_name`] | what a topic may be called |
 //! | [`records`] | the records of the metadata log, owned, and their frame |
 //! | [`image`] | everything the log says as of one offset, immutable and cheap to clone |
 //! | [`delta`] | the way from one image to the next, and what changed on it |
@@ -23,6 +24,7 @@ pub mod image;
 pub mod loader;
 pub mod publisher;
 pub mod records;
+pub mod topic_name;
 
 pub use controller_door::{ControllerDoor, DoorContext, DoorError};
 pub use delta::MetadataDelta;
