@@ -1,1 +1,32 @@
 //! A native Kafka client: connection, metadata, producer, consumer, admin.
+//!
+//! ```text
+//!   Producer   Consumer   Admin
+//!        └────────┼────────┘
+//!              Cluster          brokers, leaders, retries
+//!                 │
+//!             Connection        one socket: frames, versions, timeouts
+//! ```
+//!
+//! It speaks to every Kafka cluster and knows nothing of Ottla's broker beyond Kafka's protocol. Properties have Kafka's
+//! names and defaults ([`config`]). All waiting is bounded by a named timeout, all memory by a named limit.
+
+pub mod backoff;
+pub mod cluster;
+pub mod config;
+pub mod connection;
+pub mod consumer;
+mod coordinator;
+pub mod error;
+mod offsets;
+pub mod producer;
+pub mod requests;
+mod topic_partition;
+
+pub use cluster::Cluster;
+pub use config::{ClientConfig, ConsumerConfig, ProducerConfig};
+pub use consumer::{Consumer, ConsumerRecord, OffsetAndMetadata};
+pub use error::{ConnectionError, Error};
+pub use offsets::FoundOffset;
+pub use producer::{Delivery, Producer, ProducerRecord, RecordMetadata};
+pub use topic_partition::TopicPartition;

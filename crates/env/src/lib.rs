@@ -24,5 +24,10 @@ pub mod time;
 
 #[cfg(not(sim))]
 mod real;
+#[cfg(sim)]
+pub mod sim;
+
 #[cfg(not(sim))]
 use real as platform;
+#[cfg(sim)]
+use sim as platform;

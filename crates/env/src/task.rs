@@ -36,6 +36,11 @@ impl<T> JoinHandle<T> {
         self.0.abort();
     }
 
+    #[cfg(sim)]
+    pub(crate) fn simulated(handle: platform::JoinHandle<T>) -> Self {
+        Self(handle)
+    }
+
     /// Whether the task has ended, in whatever way.
     #[must_use]
     pub fn is_finished(&self) -> bool {

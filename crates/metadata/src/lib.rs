@@ -18,6 +18,7 @@
 //! What is absent: no request handling, no decisions (those are `controller`'s), no clock, file, socket or task.
 
 pub mod chunked_map;
+pub mod config;
 pub mod controller_door;
 pub mod delta;
 pub mod image;

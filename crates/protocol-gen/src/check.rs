@@ -20,7 +20,7 @@ pub fn check(message: &Message) -> Result<(), String> {
 
 fn collect<'a>(fields: &'a [Field], names: &mut BTreeSet<&'a str>) -> Result<(), String> {
     for f in fields {
-        if let (Some(inner), Some(name)) = (&f.fields, struct_name(&f.ty)) {
+        if let (Some(inner), Some(name)) = (&f.fields, f.ty.struct_name()) {
             if !names.insert(name) {
                 return Err(format!("struct {name} is defined twice"));
             }
@@ -30,25 +30,19 @@ fn collect<'a>(fields: &'a [Field], names: &mut BTreeSet<&'a str>) -> Result<(),
     Ok(())
 }
 
-/// The struct that a type names, through arrays.
-#[must_use]
-pub fn struct_name(ty: &Type) -> Option<&str> {
-    match ty {
-        Type::Struct(name) => Some(name),
-        Type::Array(inner) => struct_name(inner),
-        _ => None,
-    }
-}
-
 fn fields(message: &Message, all: &[Field], structs: &BTreeSet<&str>) -> Result<(), String> {
     let mut tags = BTreeSet::new();
     for f in all {
-        if let Some(name) = struct_name(&f.ty)
+        if let Some(name) = f.ty.struct_name()
             && !structs.contains(name)
         {
             return Err(format!("field {} is of struct {name}, which is not defined", f.name));
         }
         if let Some((tag, versions)) = f.tag {
+            // The length of a tagged field is known only once it is written, and then its bytes move: a hole must not.
+            if holds_records(message, &f.ty) {
+                return Err(format!("field {} is tagged and holds records", f.name));
+            }
             if !tags.insert(tag) {
                 return Err(format!("tag {tag} of field {} is taken", f.name));
             }
@@ -68,6 +62,16 @@ fn fields(message: &Message, all: &[Field], structs: &BTreeSet<&str>) -> Result<
     Ok(())
 }
 
+/// Whether a type is record bytes, or a struct with such a field.
+fn holds_records(message: &Message, ty: &Type) -> bool {
+    match ty {
+        Type::Records => true,
+        Type::Array(inner) => holds_records(message, inner),
+        Type::Struct(name) => message.fields_of(name).iter().any(|f| holds_records(message, &f.ty)),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::read_definition;
@@ -77,6 +81,7 @@ mod tests {
         for (body, want) in [
             ("  A int32 0+ nullable 0+\n", "x: field A is of a type that cannot be null"),
             ("  A Missing 0+\n", "x: field A is of struct Missing, which is not defined"),
+            ("  A S 0+ tag 0 0+ {\n    B records 0+\n  }\n", "x: field A is tagged and holds records"),
             ("  A int32 0+ tag 0 0+\n  B int32 0+ tag 0 0+\n", "x: tag 0 of field B is taken"),
         ] {
             let text = format!("data X versions 0 flexible 0+ {{\n{body}}}\n");

@@ -140,6 +140,38 @@ pub struct Message {
     pub structs: Vec<Struct>,
 }
 
+impl Message {
+    /// The fields of one of the message's structs, wherever it is defined; none for an unknown name.
+    #[must_use]
+    pub fn fields_of(&self, name: &str) -> &[Field] {
+        fn within<'f>(fields: &'f [Field], name: &str) -> Option<&'f [Field]> {
+            fields.iter().find_map(|f| {
+                let inner = f.fields.as_deref()?;
+                if f.ty.struct_name() == Some(name) { Some(inner) } else { within(inner, name) }
+            })
+        }
+        within(&self.fields, name)
+            .or_else(|| {
+                self.structs
+                    .iter()
+                    .find_map(|s| if s.name == name { Some(&s.fields[..]) } else { within(&s.fields, name) })
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl Type {
+    /// The struct that the type names, through arrays.
+    #[must_use]
+    pub fn struct_name(&self) -> Option<&str> {
+        match self {
+            Self::Struct(name) => Some(name),
+            Self::Array(inner) => inner.struct_name(),
+            _ => None,
+        }
+    }
+}
+
 /// `ThrottleTimeMs` to `throttle_time_ms`.
 #[must_use]
 pub fn snake(name: &str) -> String {

@@ -6,7 +6,6 @@
 
 use std::fmt::Write as _;
 
-use crate::check::struct_name;
 use crate::definition::{Field, Kind, Message, Type, Versions, snake};
 
 /// The module of one message, or `None` for one that has no valid version left.
@@ -103,7 +102,7 @@ impl Emitter<'_> {
         self.encode(out, name, &fields, versions);
         out.push_str("}\n\n");
         for f in &fields {
-            if let (Some(inner), Some(name)) = (&f.fields, struct_name(&f.ty))
+            if let (Some(inner), Some(name)) = (&f.fields, f.ty.struct_name())
                 && let Some(versions) = f.versions.intersect(versions)
             {
                 self.structure(out, name, &f.doc, inner, versions);
@@ -148,7 +147,9 @@ impl Emitter<'_> {
                 }
             }
         }
-        if self.message.flexible.is_some() {
+        if self.message.flexible.is_some() && fields.iter().all(|f| f.tag.is_none()) {
+            out.push_str("        if flex { r.unknown_tags(&mut out.unknown_tagged_fields)?; }\n");
+        } else if self.message.flexible.is_some() {
             out.push_str("        if flex {\n            for _ in 0..r.tag_count()? {\n                let (tag, after) = r.begin_tag()?;\n                match tag {\n");
             for f in fields {
                 if let Some((tag, versions)) = f.tag {
@@ -161,7 +162,7 @@ impl Emitter<'_> {
                     );
                 }
             }
-            out.push_str("                    _ => out.unknown_tagged_fields.push(tag, r.take_rest_of_tag()?),\n                }\n                r.end_tag(after)?;\n            }\n        }\n");
+            out.push_str("                    _ => r.unknown_tag(tag, &mut out.unknown_tagged_fields)?,\n                }\n                r.end_tag(after)?;\n            }\n        }\n");
         }
         out.push_str("        Ok(out)\n    }\n\n");
     }
@@ -195,7 +196,9 @@ impl Emitter<'_> {
                 (true, _) => {}
             }
         }
-        if self.message.flexible.is_some() {
+        if self.message.flexible.is_some() && fields.iter().all(|f| f.tag.is_none()) {
+            out.push_str("        if flex { w.unknown_tags(&self.unknown_tagged_fields); }\n");
+        } else if self.message.flexible.is_some() {
             self.encode_tags(out, fields, context);
         }
         let _ = writeln!(
@@ -351,7 +354,7 @@ impl Emitter<'_> {
                 }
             }
             Type::Struct(name) => {
-                let fields = self.find(name).unwrap_or_default();
+                let fields = self.message.fields_of(name);
                 let plain: usize = fields
                     .iter()
                     .filter(|f| f.tag.is_none() && f.versions.contains(version))
@@ -363,21 +366,6 @@ impl Emitter<'_> {
                 plain + usize::from(flexible)
             }
         }
-    }
-
-    fn find(&self, name: &str) -> Option<&[Field]> {
-        fn within<'f>(fields: &'f [Field], name: &str) -> Option<&'f [Field]> {
-            fields.iter().find_map(|f| {
-                let inner = f.fields.as_deref()?;
-                if struct_name(&f.ty) == Some(name) { Some(inner) } else { within(inner, name) }
-            })
-        }
-        within(&self.message.fields, name).or_else(|| {
-            self.message
-                .structs
-                .iter()
-                .find_map(|s| if s.name == name { Some(&s.fields[..]) } else { within(&s.fields, name) })
-        })
     }
 }
 

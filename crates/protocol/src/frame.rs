@@ -49,13 +49,32 @@ pub fn read_request_head(frame: &[u8]) -> Result<RequestHead<'_>, FrameError> {
     let (api_key, api_version, correlation_id) = (r.i16()?, r.i16()?, r.i32()?);
     let client_id = r.nullable_string(false)?;
     if ApiKey::from_code(api_key).is_some_and(|key| key.request_header_version(api_version) >= 2) {
-        // No tagged field of the header is defined; those of a newer client are passed over.
-        for _ in 0..r.tag_count()? {
-            let (_, after) = r.begin_tag()?;
-            r.skip_tag(after);
-        }
+        skip_tags(&mut r)?;
     }
     Ok(RequestHead { api_key, api_version, correlation_id, client_id, body_at: frame.len() - r.remaining() })
+}
+
+/// Reads the header of a response frame (without its length) to a request of this key and version: the correlation id,
+/// and where the body begins.
+///
+/// # Errors
+/// When the bytes end within the header.
+pub fn read_response_head(frame: &[u8], api_key: i16, api_version: i16) -> Result<(i32, usize), FrameError> {
+    let mut r = Reader::new(frame);
+    let correlation_id = r.i32()?;
+    if ApiKey::from_code(api_key).is_some_and(|key| key.response_header_version(api_version) >= 1) {
+        skip_tags(&mut r)?;
+    }
+    Ok((correlation_id, frame.len() - r.remaining()))
+}
+
+/// No tagged field of a header is defined; those of a newer peer are passed over.
+fn skip_tags(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    for _ in 0..r.tag_count()? {
+        let (_, after) = r.begin_tag()?;
+        r.skip_tag(after);
+    }
+    Ok(())
 }
 
 /// Begins a response frame in an empty writer: room for the length, then the header that the request's key and version
@@ -158,6 +177,9 @@ mod tests {
         assert_eq!(holes.len(), 1);
         assert_eq!(&bytes[..4], (bytes.len() as u32 - 4 + 1000).to_be_bytes());
         assert_eq!(&bytes[4..9], [0, 0, 0, 5, 0], "correlation id, then no tagged fields");
+        assert_eq!(read_response_head(&bytes[4..], 1, 12), Ok((5, 5)));
+        assert_eq!(read_response_head(&bytes[4..], 1, 11), Ok((5, 4)));
+        assert!(read_response_head(&bytes[4..8], 1, 12).is_err());
     }
 
     #[test]

@@ -68,11 +68,15 @@ pub struct UnknownTags<'a>(Option<Box<TagList<'a>>>);
 type TagList<'a> = Vec<(u32, &'a [u8])>;
 
 impl<'a> UnknownTags<'a> {
-    /// Keeps one; the list stays in the order of tags.
-    pub fn push(&mut self, tag: u32, bytes: &'a [u8]) {
+    /// Keeps one. Tags must ascend; one that does not is refused with `false`.
+    #[must_use]
+    pub fn push(&mut self, tag: u32, bytes: &'a [u8]) -> bool {
         let list = self.0.get_or_insert_default();
-        let at = list.partition_point(|(t, _)| *t <= tag);
-        list.insert(at, (tag, bytes));
+        if list.last().is_some_and(|(last, _)| *last >= tag) {
+            return false;
+        }
+        list.push((tag, bytes));
+        true
     }
 
     /// How many.
@@ -100,7 +104,7 @@ pub struct UnknownTagsIter<'t, 'a>(&'t [(u32, &'a [u8])]);
 
 impl UnknownTagsIter<'_, '_> {
     /// Writes those whose tag is below `limit`, so that all tags leave in ascending order.
-    pub fn write_below(&mut self, w: &mut Writer, limit: u32) {
+    pub(crate) fn write_below(&mut self, w: &mut Writer, limit: u32) {
         while let Some(((tag, bytes), rest)) = self.0.split_first() {
             if *tag >= limit {
                 return;

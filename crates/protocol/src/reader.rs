@@ -2,7 +2,15 @@
 //! all that a decode may allocate is bounded by a budget of 16 times the frame plus 64 KiB.
 
 use crate::ids::Uuid;
-use crate::message::Records;
+use crate::message::{Records, UnknownTags};
+
+/// Elements of one array, as many as Kafka 4.4's own reader takes.
+pub const MAX_ARRAY_ELEMENTS: usize = 1_000_000;
+/// Tagged fields of one struct, as many as Kafka 4.4's own reader takes.
+pub const MAX_TAGGED_FIELDS: u32 = 10_000;
+/// Memory that keeping one unknown tagged field is charged with: its place in a list that grows by doubling from four, and
+/// the box on which the list hangs.
+const UNKNOWN_TAG_BYTES: usize = 6 * size_of::<(u32, &[u8])>();
 
 /// Why bytes are not the message they claim to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +49,17 @@ pub enum DecodeError {
     /// A varint longer than its type.
     #[error("a varint does not end")]
     BadVarint,
+    /// More elements or tagged fields than Kafka's own reader takes, whether they would fit or not.
+    #[error("{count} is more than the {limit} that the protocol allows")]
+    OverLimit {
+        /// Count announced.
+        count: usize,
+        /// Most allowed.
+        limit: usize,
+    },
+    /// Unknown tagged fields whose tags do not ascend (KIP-482).
+    #[error("tag {0} does not come after the tag before it")]
+    TagOrder(u32),
     /// A tagged field with bytes left over.
     #[error("{0} bytes are left over in a tagged field")]
     TrailingTagBytes(usize),
@@ -58,6 +77,8 @@ pub enum DecodeError {
 #[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    /// Memory that the decoded form may take at all.
+    allowed: usize,
     budget: usize,
 }
 
@@ -65,7 +86,14 @@ impl<'a> Reader<'a> {
     /// Reads `bytes` from the start, with a budget of 16 times their length plus 64 KiB for what is decoded.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, budget: bytes.len().saturating_mul(16).saturating_add(64 << 10) }
+        let allowed = bytes.len().saturating_mul(16).saturating_add(64 << 10);
+        Self { rest: bytes, allowed, budget: allowed }
+    }
+
+    /// Memory that was taken for what was decoded so far, in bytes.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> usize {
+        self.allowed - self.budget
     }
 
     /// Bytes not yet read.
@@ -144,6 +172,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When it does not end, or the bytes do.
     pub fn uvarint(&mut self) -> Result<u32, DecodeError> {
+        // Nearly every length is below 128.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(*byte));
+        }
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.fixed()?;
@@ -231,6 +264,9 @@ impl<'a> Reader<'a> {
         if count.checked_mul(min_bytes).is_none_or(|wanted| wanted > left) {
             return Err(DecodeError::TooMany { count, left });
         }
+        if count > MAX_ARRAY_ELEMENTS {
+            return Err(DecodeError::OverLimit { count, limit: MAX_ARRAY_ELEMENTS });
+        }
         self.charge(count.saturating_mul(in_memory))?;
         Ok(Some(count))
     }
@@ -267,7 +303,37 @@ impl<'a> Reader<'a> {
         if (count as usize).saturating_mul(2) > left {
             return Err(DecodeError::TooMany { count: count as usize, left });
         }
+        if count > MAX_TAGGED_FIELDS {
+            return Err(DecodeError::OverLimit { count: count as usize, limit: MAX_TAGGED_FIELDS as usize });
+        }
         Ok(count)
+    }
+
+    /// The tagged fields of a struct whose definition has none: nearly always the one byte that says so.
+    ///
+    /// # Errors
+    /// When they are not all there, do not ascend, or keeping them would go over the budget.
+    pub(crate) fn unknown_tags(&mut self, into: &mut UnknownTags<'a>) -> Result<(), DecodeError> {
+        for _ in 0..self.tag_count()? {
+            let (tag, after) = self.begin_tag()?;
+            self.unknown_tag(tag, into)?;
+            self.rest = after;
+        }
+        Ok(())
+    }
+
+    /// Keeps the tagged field that was entered.
+    pub(crate) fn unknown_tag(&mut self, tag: u32, into: &mut UnknownTags<'a>) -> Result<(), DecodeError> {
+        if into.push(tag, self.take_rest_of_tag()?) { Ok(()) } else { Err(DecodeError::TagOrder(tag)) }
+    }
+
+    /// All bytes of the tagged field that was entered, charged as one that is kept.
+    ///
+    /// # Errors
+    /// When keeping it would go over the budget.
+    pub fn take_rest_of_tag(&mut self) -> Result<&'a [u8], DecodeError> {
+        self.charge(UNKNOWN_TAG_BYTES)?;
+        Ok(std::mem::take(&mut self.rest))
     }
 
     /// Enters a tagged field: its tag, and what follows it, to be given to [`Self::end_tag`].
@@ -279,16 +345,6 @@ impl<'a> Reader<'a> {
         let size = self.uvarint()? as usize;
         let inner = self.take(size)?;
         Ok((tag, std::mem::replace(&mut self.rest, inner)))
-    }
-
-    /// All bytes of an unknown tagged field.
-    ///
-    /// # Errors
-    /// When keeping it would go over the budget.
-    pub fn take_rest_of_tag(&mut self) -> Result<&'a [u8], DecodeError> {
-        // A list of unknown tags grows by doubling and hangs on a box of its own.
-        self.charge(4 * size_of::<(u32, &[u8])>())?;
-        Ok(std::mem::take(&mut self.rest))
     }
 
     /// Leaves a tagged field without looking at what is left of it.

@@ -46,6 +46,9 @@ const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
 const MAX_TIMESTAMP_AT: usize = 35;
+const PRODUCER_ID_AT: usize = 43;
+const PRODUCER_EPOCH_AT: usize = 51;
+const BASE_SEQUENCE_AT: usize = 53;
 
 const TIMESTAMP_TYPE_BIT: i16 = 1 << 3;
 const TRANSACTIONAL_BIT: i16 = 1 << 4;
@@ -297,6 +300,15 @@ pub fn set_log_append_time(batch: &mut [u8], ms: i64) {
 /// Corrects the largest timestamp of a batch whose producer stated it wrongly, and renews the checksum.
 pub fn set_max_timestamp(batch: &mut [u8], ms: i64) {
     patch(batch, MAX_TIMESTAMP_AT, ms.to_be_bytes());
+    renew_crc(batch);
+}
+
+/// Makes a batch that of an idempotent producer, or of another epoch of it, and renews the checksum. A producer does so
+/// when it sends the batch, not when it collects the records.
+pub fn set_producer(batch: &mut [u8], producer_id: i64, epoch: i16, base_sequence: i32) {
+    patch(batch, PRODUCER_ID_AT, producer_id.to_be_bytes());
+    patch(batch, PRODUCER_EPOCH_AT, epoch.to_be_bytes());
+    patch(batch, BASE_SEQUENCE_AT, base_sequence.to_be_bytes());
     renew_crc(batch);
 }
 

@@ -1,7 +1,7 @@
 //! Writes Kafka's encoding into one growing buffer; where record bytes will be sent, it leaves a typed [`Hole`].
 
 use crate::ids::Uuid;
-use crate::message::Records;
+use crate::message::{Records, UnknownTags};
 
 /// Why a message cannot be written at a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -231,7 +231,7 @@ impl Writer {
     }
 
     /// Begins a tagged field; the result goes to [`Self::end_tag`].
-    pub fn begin_tag(&mut self, tag: u32) -> usize {
+    pub(crate) fn begin_tag(&mut self, tag: u32) -> usize {
         self.uvarint(tag);
         // Most tagged fields are shorter than 128 bytes: one byte is kept for the length, more are made if need be.
         self.bytes.push(0);
@@ -239,10 +239,71 @@ impl Writer {
     }
 
     /// Ends a tagged field: writes its length before it.
-    pub fn end_tag(&mut self, start: usize) {
-        let n = (self.bytes.len() - start) as u32;
-        let mut length = Writer::new();
-        length.uvarint(n);
-        self.bytes.splice(start - 1..start, length.bytes);
+    pub(crate) fn end_tag(&mut self, start: usize) {
+        let length = (self.bytes.len() - start) as u32;
+        let more = uvarint_len(length) - 1;
+        if more > 0 {
+            let end = self.bytes.len();
+            self.bytes.resize(end + more, 0);
+            self.bytes.copy_within(start..end, start + more);
+        }
+        let mut rest = length;
+        for byte in self.bytes.iter_mut().skip(start - 1).take(more) {
+            *byte = rest as u8 | 0x80;
+            rest >>= 7;
+        }
+        if let Some(last) = self.bytes.get_mut(start - 1 + more) {
+            *last = rest as u8;
+        }
+    }
+
+    /// The tagged fields of a struct whose definition has none.
+    pub(crate) fn unknown_tags(&mut self, tags: &UnknownTags<'_>) {
+        self.tag_count(tags.len());
+        tags.iter().write_below(self, u32::MAX);
+    }
+}
+
+/// Bytes of an unsigned varint.
+fn uvarint_len(value: u32) -> usize {
+    (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::Reader;
+
+    #[test]
+    fn a_tagged_field_of_any_length_is_read_back() {
+        for n in [0, 1, 127, 128, 16_383, 16_384, 3 << 20] {
+            let mut w = Writer::new();
+            let start = w.begin_tag(3);
+            w.raw(&vec![0xab; n]);
+            w.end_tag(start);
+            w.raw(b"after");
+            let bytes = w.into_bytes();
+            let mut r = Reader::new(&bytes);
+            let (tag, after) = r.begin_tag().unwrap();
+            assert_eq!((tag, r.rest().len(), after), (3, n, &b"after"[..]));
+            assert!(r.rest().iter().all(|b| *b == 0xab));
+        }
+    }
+
+    #[test]
+    fn a_hole_counts_where_it_lies() {
+        let mut w = Writer::new();
+        w.i16(1);
+        w.records(false, Records::Hole { len: 500, index: 7 });
+        w.i16(2);
+        assert_eq!((w.len(), w.total_len()), (8, 508));
+        let (bytes, holes) = w.into_parts();
+        assert_eq!(holes, [Hole { at: 6, len: 500, index: 7 }]);
+        assert_eq!(bytes, [0, 1, 0, 0, 1, 0xf4, 0, 2]);
+    }
+
+    #[test]
+    fn a_string_longer_than_the_protocol_allows_is_refused() {
+        assert_eq!(Writer::new().string(true, &"x".repeat(32_768)), Err(EncodeError::StringTooLong(32_768)));
     }
 }

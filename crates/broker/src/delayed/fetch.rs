@@ -1,0 +1,148 @@
+//! A fetch looks at its partitions; if it finds too little it subscribes to them, looks again, and sleeps until something
+//! changes or its time is up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_env::time::{self, Instant};
+use ottla_protocol::ErrorCode;
+use ottla_storage::ReadInfo;
+
+use crate::context::RequestContext;
+use crate::fetch_session::{Target, Told};
+use crate::handlers::partition_errors;
+use crate::purgatory::{Subscription, Waiter};
+use crate::replica::partition::{Partition, Read, ReadOutcome, Reader};
+use crate::security::authorizer::{Operation, Resource};
+
+/// What a fetch allows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) reader: Reader,
+    /// Bytes of records in the whole answer, but for one batch.
+    pub(crate) max_bytes: i32,
+    /// Bytes worth an answer before the time is up.
+    pub(crate) min_bytes: i32,
+    /// The time.
+    pub(crate) max_wait_ms: i32,
+}
+
+/// What was found in one partition.
+#[derive(Debug)]
+pub(crate) enum FoundPartition {
+    Records(ReadInfo),
+    Diverging { epoch: i32, end_offset: i64 },
+    Failed(ErrorCode),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) partitions: Vec<FoundPartition>,
+    /// Bytes of records.
+    pub(crate) bytes: usize,
+}
+
+impl FoundPartition {
+    pub(crate) fn error(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Failed(code) => Some(*code),
+            Self::Records(_) | Self::Diverging { .. } => None,
+        }
+    }
+
+    /// For the session: whether it must be listed, whether it has records, and what is told of it.
+    pub(crate) fn facts(&self) -> (bool, bool, Told) {
+        match self {
+            Self::Records(info) => {
+                let told = Told {
+                    high_watermark: info.high_watermark,
+                    last_stable_offset: info.last_stable_offset,
+                    log_start_offset: info.log_start_offset,
+                };
+                (false, info.slice.is_some(), told)
+            }
+            Self::Diverging { .. } | Self::Failed(_) => {
+                (true, false, Told { high_watermark: -1, last_stable_offset: -1, log_start_offset: -1 })
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Whether this is worth an answer now.
+    pub(crate) fn is_enough(&self, limits: &Limits) -> bool {
+        let wanted = usize::try_from(limits.min_bytes.min(limits.max_bytes)).unwrap_or(0);
+        limits.max_wait_ms <= 0
+            || self.partitions.is_empty()
+            || self.bytes >= wanted
+            || self.partitions.iter().any(|p| !matches!(p, FoundPartition::Records(_)))
+    }
+}
+
+/// Looks at all partitions, in order, within the limits.
+pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
+    let mut found = Found { partitions: Vec::with_capacity(targets.len()), bytes: 0 };
+    let now_ms = time::monotonic_ms();
+    for target in targets {
+        let left = usize::try_from(limits.max_bytes).unwrap_or(0).saturating_sub(found.bytes);
+        let read = Read {
+            offset: target.fetch_offset,
+            current_leader_epoch: target.current_leader_epoch,
+            last_fetched_epoch: target.last_fetched_epoch,
+            max_bytes: u32::try_from(target.max_bytes).unwrap_or(0).min(u32::try_from(left).unwrap_or(u32::MAX)),
+            at_least_one_batch: found.bytes == 0,
+            reader: limits.reader,
+        };
+        let partition = look_at(cx, target, &read, now_ms).unwrap_or_else(FoundPartition::Failed);
+        if let FoundPartition::Records(ReadInfo { slice: Some(slice), .. }) = &partition {
+            found.bytes += slice.len as usize;
+        }
+        found.partitions.push(partition);
+    }
+    found
+}
+
+fn look_at(cx: &RequestContext, target: &Target, read: &Read, now_ms: i64) -> Result<FoundPartition, ErrorCode> {
+    let partition = find(cx, target)?;
+    match partition.read(read, now_ms) {
+        Ok(ReadOutcome::Records(info)) => Ok(FoundPartition::Records(info)),
+        Ok(ReadOutcome::Diverging { epoch, end_offset }) => Ok(FoundPartition::Diverging { epoch, end_offset }),
+        Err(cause) => Err(partition_errors::read_refused(&cause)),
+    }
+}
+
+fn find(cx: &RequestContext, target: &Target) -> Result<Arc<Partition>, ErrorCode> {
+    let topic = target.topic.as_deref().ok_or(ErrorCode::UnknownTopicId)?;
+    if !cx.authorized(Operation::Read, Resource::Topic(topic)) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
+    let partition = cx.broker.replicas.find(topic, target.index).map_err(partition_errors::missing)?;
+    if !target.topic_id.is_zero() && partition.topic_id != target.topic_id {
+        return Err(ErrorCode::InconsistentTopicId);
+    }
+    Ok(partition)
+}
+
+/// Waits until there is enough, or the time is up, and gives what is there then.
+pub(crate) async fn wait(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
+    let due = Instant::now() + Duration::from_millis(u64::try_from(limits.max_wait_ms).unwrap_or(0));
+    let waiter = Waiter::new();
+    let _subscriptions: Vec<Subscription> =
+        targets.iter().filter_map(|t| Some(subscribe(&*find(cx, t).ok()?, t, limits, &waiter))).collect();
+    loop {
+        let found = look(cx, targets, limits);
+        let left = due.saturating_duration_since(Instant::now());
+        if found.is_enough(limits) || left.is_zero() || time::timeout(left, waiter.woken()).await.is_err() {
+            return found;
+        }
+    }
+}
+
+fn subscribe(partition: &Partition, target: &Target, limits: &Limits, waiter: &Arc<Waiter>) -> Subscription {
+    let list = match limits.reader {
+        Reader::Follower { .. } => partition.appended(),
+        Reader::Uncommitted | Reader::Committed => partition.readable(),
+    };
+    list.subscribe(target.fetch_offset + 1, waiter)
+}

@@ -1,0 +1,73 @@
+//! A produce request with acks=all waits until the high watermark of every partition has passed its records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_env::time::{self, Instant};
+use ottla_protocol::ErrorCode;
+
+use crate::handlers::produce::Outcome;
+use crate::purgatory::{Subscription, Waiter};
+use crate::replica::partition::Partition;
+use crate::replica::role::Role;
+
+/// What one partition waits for.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    partition: Arc<Partition>,
+    /// The high watermark that commits the records.
+    required: i64,
+    /// Epoch in which they were appended.
+    leader_epoch: i32,
+    waiter: Arc<Waiter>,
+    _subscription: Subscription,
+}
+
+impl Wait {
+    /// Subscribes at once, so that nothing is missed until [`wait`] looks.
+    pub(crate) fn new(partition: Arc<Partition>, required: i64) -> Self {
+        let waiter = Waiter::new();
+        let subscription = partition.committed().subscribe(required, &waiter);
+        let leader_epoch = partition.check_leader(-1).unwrap_or(-1);
+        Self { partition, required, leader_epoch, waiter, _subscription: subscription }
+    }
+
+    /// The code once it is known; `None` while it is not.
+    fn verdict(&self) -> Option<ErrorCode> {
+        match self.partition.role() {
+            Role::Leader(leader) if leader.leader_epoch == self.leader_epoch => {
+                if self.partition.log().high_watermark() < self.required {
+                    return None;
+                }
+                let wanted = leader.effective_min_isr(self.partition.log().config().min_insync_replicas);
+                let enough = leader.isr.len() >= wanted;
+                Some(if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend })
+            }
+            Role::Leader(_) | Role::Follower { .. } => Some(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    async fn done(&self) -> ErrorCode {
+        loop {
+            if let Some(code) = self.verdict() {
+                return code;
+            }
+            self.waiter.woken().await;
+        }
+    }
+}
+
+/// Waits for all of them, at most `timeout_ms` together, and notes in `outcomes` which were not committed.
+pub(crate) async fn wait(waits: &[(usize, Wait)], timeout_ms: i32, outcomes: &mut [Outcome]) {
+    let due = Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    for (i, wait) in waits {
+        let left = due.saturating_duration_since(Instant::now());
+        let code = match time::timeout(left, wait.done()).await {
+            Ok(code) => code,
+            Err(_) => wait.verdict().unwrap_or(ErrorCode::RequestTimedOut),
+        };
+        if let Some(outcome) = outcomes.get_mut(*i).filter(|_| !code.is_none()) {
+            outcome.not_committed(code);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The table of APIs: what is served, in which versions, on which listener, what it takes to be allowed, how it is
+//! scheduled, and the door it goes through. ApiVersions answers from it; nothing is served that is not a line here.
+//!
+//! Scheduling classes:
+//! * `inline`: answered on the connection's task without waiting (an append, a lookup); the door may still give a future
+//!   for the part that waits (acks=all, a parked fetch);
+//! * `waits`: an async door; later requests of the connection are handled meanwhile;
+//! * `forward`: passed on to the controller as it is; the door is the controller's.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use ottla_protocol::api::ApiKey;
+use ottla_protocol::frame;
+
+use crate::broker::Broker;
+use crate::context::{Answer, ConnectionInfo, Refusal, RequestContext};
+use crate::handlers;
+use crate::listener::ListenerRole;
+use crate::network::memory::MemoryPermit;
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiRow {
+    /// API.
+    pub key: ApiKey,
+    /// First version that is advertised.
+    pub min: i16,
+    /// Last version.
+    pub max: i16,
+    /// Served to clients.
+    pub on_broker: bool,
+    /// Served on controller listeners.
+    pub on_controller: bool,
+    /// The ACL operation that its door asks for, as documentation and for the tests.
+    pub operation: &'static str,
+    /// How it is scheduled.
+    pub class: &'static str,
+}
+
+/// The header of a request that the table accepts.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    correlation_id: i32,
+    client_id: Option<Range<usize>>,
+    body_at: usize,
+}
+
+macro_rules! apis {
+    ($($key:ident $min:literal..=$max:literal $place:ident $operation:literal $class:ident $door:ident;)*) => {
+        /// Every API that is served, by key.
+        pub const APIS: &[ApiRow] = &[$(ApiRow {
+            key: ApiKey::$key,
+            min: $min,
+            max: $max,
+            on_broker: apis!(@broker $place),
+            on_controller: apis!(@controller $place),
+            operation: $operation,
+            class: stringify!($class),
+        }),*];
+
+        fn through_the_door(cx: RequestContext) -> Result<Answer, Refusal> {
+            match cx.api {
+                $(ApiKey::$key => apis!(@$class cx $door),)*
+                // `read` refused it already.
+                other => Err(Refusal::UnknownApi(other as i16)),
+            }
+        }
+    };
+    (@broker broker) => { true };
+    (@broker controller) => { false };
+    (@broker both) => { true };
+    (@controller broker) => { false };
+    (@controller controller) => { true };
+    (@controller both) => { true };
+    (@inline $cx:ident $door:ident) => { handlers::$door::handle($cx) };
+    (@forward $cx:ident $door:ident) => {
+        Ok(Answer::Later(Box::pin(async move { let cx = $cx; cx.forward_to_controller().await })))
+    };
+    (@waits $cx:ident $door:ident) => {
+        Ok(Answer::Later(Box::pin(async move { let cx = $cx; handlers::$door::handle(&cx).await })))
+    };
+}
+
+apis! {
+    // API                     versions  listener    operation                              class   door
+    Produce                    0..=13    broker      "Write on Topic"                       inline  produce;
+    Fetch                      4..=18    both        "Read on Topic"                        inline  fetch;
+    ListOffsets                1..=11    broker      "Describe on Topic"                    waits   list_offsets;
+    Metadata                   0..=13    broker      "Describe on Topic"                    waits   metadata;
+    ApiVersions                0..=5     both        "none"                                 inline  api_versions;
+    InitProducerId             0..=5     broker      "IdempotentWrite on Cluster"           waits   init_producer_id;
+    OffsetForLeaderEpoch       2..=4     broker      "Describe on Topic"                    inline  offset_for_leader_epoch;
+    Vote                       0..=2     controller  "ClusterAction on Cluster"             forward controller;
+    BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward controller;
+    EndQuorumEpoch             0..=1     controller  "ClusterAction on Cluster"             forward controller;
+    DescribeQuorum             0..=2     both        "Describe on Cluster"                  forward controller;
+    FetchSnapshot              0..=1     controller  "ClusterAction on Cluster"             forward controller;
+}
+
+/// Reads and checks a frame's header.
+pub(crate) fn read(info: &ConnectionInfo, frame: &[u8]) -> Result<Request, (&'static str, i16, Refusal)> {
+    let bytes = frame.get(4..).unwrap_or_default();
+    let head = frame::read_request_head(bytes).map_err(|e| ("header", 0, Refusal::BadHeader(e.to_string())))?;
+    let served = |row: &&ApiRow| match info.listener.role {
+        ListenerRole::Broker => row.on_broker,
+        ListenerRole::Controller => row.on_controller,
+    };
+    let Some(row) = ApiKey::from_code(head.api_key).and_then(row_of).filter(served) else {
+        let name = ApiKey::from_code(head.api_key).map_or("unknown API", ApiKey::name);
+        return Err((name, head.api_version, Refusal::UnknownApi(head.api_key)));
+    };
+    // ApiVersions in a version that is too high is answered, with an error and our range (KIP-511).
+    let (min, max, api) = (row.min, row.max, row.key.name());
+    if row.key != ApiKey::ApiVersions && !(min..=max).contains(&head.api_version) {
+        let cause = Refusal::UnsupportedVersion { api, version: head.api_version, min, max };
+        return Err((api, head.api_version, cause));
+    }
+    let client_id = head.client_id.map(|id| {
+        let start = 4 + (id.as_ptr() as usize - bytes.as_ptr() as usize);
+        start..start + id.len()
+    });
+    Ok(Request {
+        api: row.key,
+        version: head.api_version,
+        correlation_id: head.correlation_id,
+        client_id,
+        body_at: 4 + head.body_at,
+    })
+}
+
+/// Handles a request whose header was accepted.
+pub(crate) fn handle(
+    broker: &Arc<Broker>,
+    info: &Arc<ConnectionInfo>,
+    request: &Request,
+    frame: BytesMut,
+    permit: MemoryPermit,
+) -> Result<Answer, Refusal> {
+    broker.counters.request(request.api);
+    let cx = RequestContext {
+        broker: Arc::clone(broker),
+        connection: Arc::clone(info),
+        api: request.api,
+        version: request.version,
+        correlation_id: request.correlation_id,
+        client_id: request.client_id.clone(),
+        frame,
+        body_at: request.body_at,
+        permit,
+    };
+    through_the_door(cx)
+}
+
+/// The line of an API.
+#[must_use]
+pub fn row_of(key: ApiKey) -> Option<&'static ApiRow> {
+    APIS.iter().find(|row| row.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exactly Kafka 4.4's ranges, but for Produce, which Kafka advertises from 0 and serves from 3 (KAFKA-18659).
+    #[test]
+    fn the_table_advertises_kafkas_ranges() {
+        for row in APIS {
+            let min = if row.key == ApiKey::Produce { 0 } else { row.key.min_version() };
+            assert_eq!((row.min, row.max), (min, row.key.max_version()), "{}", row.key.name());
+            assert!(!row.on_broker || row.key.on_broker(), "{}", row.key.name());
+            assert!(!row.on_controller || row.key.on_controller(), "{}", row.key.name());
+        }
+        assert!(APIS.windows(2).all(|w| (w[0].key as i16) < (w[1].key as i16)), "ordered by key, no key twice");
+    }
+}

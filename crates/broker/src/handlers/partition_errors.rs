@@ -1,0 +1,42 @@
+//! Codes for what can be wrong with a partition that a request names, shared by the doors to partitions.
+
+use ottla_protocol::ErrorCode;
+use ottla_storage::ReadError;
+
+use crate::replica::manager::Missing;
+use crate::replica::partition::{NotLeader, ReadRefused};
+
+/// The code for a partition that is not found.
+pub(crate) fn missing(missing: Missing) -> ErrorCode {
+    match missing {
+        Missing::UnknownTopic | Missing::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+        Missing::NotReplica => ErrorCode::NotLeaderOrFollower,
+        Missing::Offline => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The code for a broker that does not lead, or not in that epoch.
+pub(crate) fn not_leader(cause: NotLeader) -> ErrorCode {
+    match cause {
+        NotLeader::Follower { .. } => ErrorCode::NotLeaderOrFollower,
+        NotLeader::Fenced(_) => ErrorCode::FencedLeaderEpoch,
+        NotLeader::Unknown(_) => ErrorCode::UnknownLeaderEpoch,
+    }
+}
+
+/// The code for a log that cannot be read there.
+pub(crate) fn read(cause: &ReadError) -> ErrorCode {
+    match cause {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Storage(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+/// The code for a read that was refused.
+pub(crate) fn read_refused(cause: &ReadRefused) -> ErrorCode {
+    match cause {
+        ReadRefused::NotLeader(cause) => not_leader(*cause),
+        ReadRefused::NoSuchReplica(_) => ErrorCode::UnknownLeaderEpoch,
+        ReadRefused::Log(cause) => read(cause),
+    }
+}

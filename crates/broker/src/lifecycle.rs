@@ -1,0 +1,265 @@
+//! A broker's life: it registers with the controller, heartbeats until it is unfenced, opens its listeners, serves, and
+//! stops in order.
+//!
+//! ```text
+//!   register ─> catch up ─> heartbeat: unfence ─> accept ─> … ─> stop accepting ─> controlled shutdown ─> close ─> flush
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_env::net::TcpListener;
+use ottla_env::{random, task, time};
+use ottla_metadata::controller_door::DoorContext;
+use ottla_protocol::api::ApiKey;
+use ottla_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use ottla_protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use ottla_protocol::messages::broker_registration_request::{
+    BrokerRegistrationRequest, Feature, Listener as Registered,
+};
+use ottla_protocol::messages::broker_registration_response::BrokerRegistrationResponse;
+use ottla_protocol::reader::DecodeError;
+use ottla_protocol::{ErrorCode, Uuid};
+use tokio::sync::watch;
+
+use crate::broker::Broker;
+use crate::forward::{self, ForwardError};
+use crate::listener::{Listener, ListenerRole};
+use crate::network::{acceptor, reaper};
+
+const REGISTRATION_VERSION: i16 = 4;
+const HEARTBEAT_VERSION: i16 = 1;
+/// Pause before a failed registration or heartbeat is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// Why a broker cannot live.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    /// The controller refused the registration for good.
+    #[error("the controller refuses to register this broker: {0}")]
+    Refused(ErrorCode),
+    /// The controller cannot be asked.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The controller's answer makes no sense.
+    #[error("the controller's answer cannot be decoded: {0}")]
+    Decode(#[from] DecodeError),
+    /// No registration within `initial.broker.registration.timeout.ms`.
+    #[error("not registered within initial.broker.registration.timeout.ms ({0} ms); the last cause was: {1}")]
+    TimedOut(i64, String),
+}
+
+/// A listener with its socket.
+#[derive(Debug)]
+pub struct BoundListener {
+    /// What it is.
+    pub listener: Arc<Listener>,
+    /// Where it accepts.
+    pub socket: TcpListener,
+    /// The port that it is bound to.
+    pub port: u16,
+}
+
+/// What a broker says of itself when it registers.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Listeners by name, host and port, as clients are told.
+    pub endpoints: Vec<(String, String, u16, i16)>,
+    /// Directory ids.
+    pub log_dirs: Vec<Uuid>,
+    /// The epoch it had when it last stopped cleanly; -1 when it did not.
+    pub previous_epoch: i64,
+}
+
+/// Registers the broker and heartbeats until the controller unfences it.
+///
+/// # Errors
+/// When the controller refuses, or does not answer in time.
+pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Result<(), LifecycleError> {
+    let timeout_ms = broker.config.initial_broker_registration_timeout_ms;
+    let due = time::monotonic_ms() + timeout_ms;
+    let incarnation = Uuid::from_random_bytes(random::bytes16());
+    loop {
+        let cause = match try_register(broker, registration, incarnation).await {
+            Ok(epoch) => {
+                broker.set_epoch(epoch);
+                break;
+            }
+            Err(LifecycleError::Refused(code)) if !worth_retrying(code) => return Err(LifecycleError::Refused(code)),
+            Err(cause) => cause,
+        };
+        if time::monotonic_ms() >= due {
+            return Err(LifecycleError::TimedOut(timeout_ms, cause.to_string()));
+        }
+        time::sleep(RETRY).await;
+    }
+    loop {
+        match heartbeat(broker, false).await {
+            Ok(beat) if !beat.fenced => return Ok(()),
+            Ok(_) => {}
+            Err(cause) if time::monotonic_ms() >= due => {
+                return Err(LifecycleError::TimedOut(timeout_ms, cause.to_string()));
+            }
+            Err(_) => {}
+        }
+        time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// An old registration may still be alive, or the controller not yet be elected.
+fn worth_retrying(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::DuplicateBrokerRegistration
+}
+
+async fn try_register(
+    broker: &Broker,
+    registration: &Registration,
+    incarnation_id: Uuid,
+) -> Result<i64, LifecycleError> {
+    let listeners = registration.endpoints.iter().map(|(name, host, port, security_protocol)| Registered {
+        name,
+        host,
+        port: *port,
+        security_protocol: *security_protocol,
+        ..Registered::default()
+    });
+    let features = broker.features.iter().map(|f| Feature {
+        name: f.name,
+        min_supported_version: f.min,
+        max_supported_version: f.max,
+        ..Feature::default()
+    });
+    let request = BrokerRegistrationRequest {
+        broker_id: broker.config.node_id,
+        cluster_id: &broker.cluster_id,
+        incarnation_id,
+        listeners: listeners.collect(),
+        features: features.collect(),
+        rack: broker.config.broker_rack.as_deref(),
+        log_dirs: registration.log_dirs.clone(),
+        previous_broker_epoch: registration.previous_epoch,
+        ..BrokerRegistrationRequest::default()
+    };
+    let key = ApiKey::BrokerRegistration;
+    let body = broker
+        .ask_controller(
+            DoorContext::of_this_node(&broker.config.inter_broker_listener_name),
+            key,
+            REGISTRATION_VERSION,
+            &request,
+        )
+        .await?;
+    let response: BrokerRegistrationResponse<'_> = forward::decode(&body, REGISTRATION_VERSION)?;
+    match code(response.error_code) {
+        ErrorCode::None => Ok(response.broker_epoch),
+        code => Err(LifecycleError::Refused(code)),
+    }
+}
+
+struct Beat {
+    fenced: bool,
+    should_shut_down: bool,
+}
+
+async fn heartbeat(broker: &Broker, want_shut_down: bool) -> Result<Beat, LifecycleError> {
+    let request = BrokerHeartbeatRequest {
+        broker_id: broker.config.node_id,
+        broker_epoch: broker.epoch(),
+        current_metadata_offset: broker.image().offset,
+        want_fence: false,
+        want_shut_down,
+        ..BrokerHeartbeatRequest::default()
+    };
+    let body = broker
+        .ask_controller(
+            DoorContext::of_this_node(&broker.config.inter_broker_listener_name),
+            ApiKey::BrokerHeartbeat,
+            HEARTBEAT_VERSION,
+            &request,
+        )
+        .await?;
+    let response: BrokerHeartbeatResponse<'_> = forward::decode(&body, HEARTBEAT_VERSION)?;
+    match code(response.error_code) {
+        ErrorCode::None => Ok(Beat { fenced: response.is_fenced, should_shut_down: response.should_shut_down }),
+        code => Err(LifecycleError::Refused(code)),
+    }
+}
+
+fn code(number: i16) -> ErrorCode {
+    ErrorCode::from_code(number).unwrap_or(ErrorCode::UnknownServerError)
+}
+
+/// What runs while the broker lives.
+#[derive(Debug)]
+pub struct Running {
+    broker: Arc<Broker>,
+    stopping: watch::Sender<bool>,
+}
+
+/// Opens the listeners and starts the background tasks.
+#[must_use]
+pub fn start(broker: &Arc<Broker>, listeners: Vec<BoundListener>) -> Running {
+    let (stopping, stopped) = watch::channel(false);
+    for bound in listeners {
+        task::spawn("acceptor", acceptor::run(bound.socket, bound.listener, Arc::clone(broker), stopped.clone()));
+    }
+    let max_idle_ms = broker.config.connections_max_idle_ms;
+    task::spawn("reaper", reaper::run(Arc::clone(&broker.connections), max_idle_ms));
+    task::spawn("heartbeat", beat_for_ever(Arc::clone(broker), stopped));
+    Running { broker: Arc::clone(broker), stopping }
+}
+
+async fn beat_for_ever(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(u64::try_from(broker.config.broker_heartbeat_interval_ms).unwrap_or(2000));
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = time::sleep(interval) => {}
+        }
+        if let Err(cause) = heartbeat(&broker, false).await {
+            tracing::warn!(%cause, "the controller did not take this broker's heartbeat");
+        }
+    }
+}
+
+impl Running {
+    /// Stops accepting, lets the controller move leaderships away, closes the connections. At most `patience`.
+    pub async fn stop(self, patience: Duration) {
+        // Nobody listens any more when the broker is already gone.
+        let _ = self.stopping.send(true);
+        let handed_over = async {
+            loop {
+                match heartbeat(&self.broker, true).await {
+                    Ok(beat) if beat.should_shut_down => return,
+                    Ok(_) => time::sleep(RETRY).await,
+                    Err(cause) => {
+                        tracing::warn!(%cause, "stopping without the controller's consent");
+                        return;
+                    }
+                }
+            }
+        };
+        if time::timeout(patience, handed_over).await.is_err() {
+            tracing::warn!(?patience, "the controller did not let this broker go in time; stopping all the same");
+        }
+        self.broker.connections.close_all();
+        for partition in self.broker.replicas.online() {
+            partition.wake_all();
+        }
+    }
+}
+
+/// The endpoints that a broker registers, from its bound listeners.
+#[must_use]
+pub fn endpoints(bound: &[BoundListener]) -> Vec<(String, String, u16, i16)> {
+    let clients = bound.iter().filter(|b| b.listener.role == ListenerRole::Broker);
+    clients
+        .map(|b| {
+            let l = &b.listener;
+            let host = l.advertised_host.clone().unwrap_or_else(|| l.bind_host.clone());
+            let port = if l.advertised_port == 0 { b.port } else { l.advertised_port };
+            (l.name.to_string(), host, port, l.protocol.id())
+        })
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! Sockets: accepting, reading frames, answering in order, sending record bytes from files.
+
+pub mod acceptor;
+pub mod connection;
+pub mod memory;
+pub mod reaper;
+mod send;

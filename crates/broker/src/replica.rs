@@ -1,0 +1,5 @@
+//! This broker's share of the partitions.
+
+pub mod manager;
+pub mod partition;
+pub mod role;

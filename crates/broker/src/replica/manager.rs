@@ -1,0 +1,201 @@
+//! The partitions that this broker holds, kept in step with the metadata image.
+//!
+//! Looking a partition up takes no lock: the map is replaced as a whole when the metadata changes, which is rare.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ottla_env::collections::HashMap;
+use ottla_metadata::config::BrokerConfig;
+use ottla_metadata::image::{ConfigResourceType, MetadataImage, PartitionRegistration, TopicImage};
+use ottla_metadata::{MetadataDelta, MetadataPublisher};
+use ottla_protocol::Uuid;
+use ottla_storage::{LogManager, StorageError};
+
+use super::partition::Partition;
+use crate::topic_log_config::log_config;
+
+/// Why a partition is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// No such topic.
+    UnknownTopic,
+    /// The topic has no such partition.
+    UnknownPartition,
+    /// Other brokers hold it.
+    NotReplica,
+    /// It is ours, but its log cannot be used.
+    Offline,
+}
+
+/// One partition of a topic as this broker has it.
+#[derive(Debug, Clone)]
+enum Held {
+    Online(Arc<Partition>),
+    /// Its log could not be opened.
+    Offline,
+    Elsewhere,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    name: Arc<str>,
+    partitions: BTreeMap<i32, Held>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Topics {
+    by_name: HashMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct ReplicaManager {
+    config: Arc<BrokerConfig>,
+    logs: Arc<LogManager>,
+    topics: ArcSwap<Topics>,
+}
+
+impl ReplicaManager {
+    /// A manager that holds nothing until the first metadata arrives.
+    #[must_use]
+    pub fn new(config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Self {
+        Self { config, logs, topics: ArcSwap::default() }
+    }
+
+    /// The logs.
+    #[must_use]
+    pub fn logs(&self) -> &Arc<LogManager> {
+        &self.logs
+    }
+
+    /// A partition.
+    ///
+    /// # Errors
+    /// Why it is not here.
+    pub fn find(&self, topic: &str, index: i32) -> Result<Arc<Partition>, Missing> {
+        let topics = self.topics.load();
+        let topic = topics.by_name.get(topic).ok_or(Missing::UnknownTopic)?;
+        match topic.partitions.get(&index) {
+            Some(Held::Online(partition)) => Ok(Arc::clone(partition)),
+            Some(Held::Offline) => Err(Missing::Offline),
+            Some(Held::Elsewhere) => Err(Missing::NotReplica),
+            None => Err(Missing::UnknownPartition),
+        }
+    }
+
+    /// The name of a topic id.
+    #[must_use]
+    pub fn topic_name(&self, id: Uuid) -> Option<Arc<str>> {
+        self.topics.load().by_id.get(&id).map(|topic| Arc::clone(&topic.name))
+    }
+
+    /// All partitions that are online here.
+    #[must_use]
+    pub fn online(&self) -> Vec<Arc<Partition>> {
+        let topics = self.topics.load();
+        let held = topics.by_name.values().flat_map(|topic| topic.partitions.values());
+        held.filter_map(|held| if let Held::Online(p) = held { Some(Arc::clone(p)) } else { None }).collect()
+    }
+
+    fn hold(&self, image: &MetadataImage, topic: &TopicImage, previous: Option<&Topic>) -> Topic {
+        let held = |(index, registration): (&i32, &PartitionRegistration)| {
+            let before = previous.and_then(|t| t.partitions.get(index));
+            (*index, self.hold_partition(image, topic, *index, registration, before))
+        };
+        Topic { name: Arc::clone(&topic.name), partitions: topic.partitions.iter().map(held).collect() }
+    }
+
+    fn hold_partition(
+        &self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        index: i32,
+        registration: &PartitionRegistration,
+        before: Option<&Held>,
+    ) -> Held {
+        if !registration.replicas.contains(&self.config.node_id) {
+            return Held::Elsewhere;
+        }
+        let outcome = match before {
+            Some(Held::Online(partition)) => partition.assign(registration).map(|()| Arc::clone(partition)),
+            _ => self.open(image, topic, index, registration),
+        };
+        outcome.map_or_else(
+            |cause| {
+                tracing::error!(topic = %topic.name, partition = index, %cause,
+                    "the partition is offline here: look at its log directory, then restart the broker");
+                Held::Offline
+            },
+            Held::Online,
+        )
+    }
+
+    fn open(
+        &self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        index: i32,
+        registration: &PartitionRegistration,
+    ) -> Result<Arc<Partition>, StorageError> {
+        let config = Arc::new(log_config(&self.config, image, &topic.name));
+        let log = self.logs.create(&topic.name, index, topic.id, config)?;
+        let name = Arc::clone(&topic.name);
+        Ok(Arc::new(Partition::new(name, topic.id, index, self.config.node_id, log, registration)?))
+    }
+
+    fn let_go(&self, topic: &Topic) {
+        for (index, held) in &topic.partitions {
+            if let Held::Online(partition) = held {
+                partition.wake_all();
+            }
+            if !matches!(held, Held::Elsewhere)
+                && let Err(cause) = self.logs.delete(&topic.name, *index)
+            {
+                tracing::error!(topic = %topic.name, partition = index, %cause,
+                    "the log of a deleted partition cannot be removed; remove its directory by hand");
+            }
+        }
+    }
+
+    fn reconfigure(&self, image: &MetadataImage, name: &str) {
+        let topics = self.topics.load();
+        let Some(topic) = topics.by_name.get(name) else { return };
+        let config = Arc::new(log_config(&self.config, image, name));
+        for held in topic.partitions.values() {
+            if let Held::Online(partition) = held {
+                partition.log().set_config(Arc::clone(&config));
+            }
+        }
+    }
+}
+
+impl MetadataPublisher for ReplicaManager {
+    fn name(&self) -> &str {
+        "replica manager"
+    }
+
+    fn publish(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
+        let changes = delta.topics();
+        if !changes.deleted.is_empty() || !changes.changed.is_empty() {
+            let mut topics = Topics::clone(&self.topics.load());
+            for id in changes.deleted.keys() {
+                if let Some(topic) = topics.by_id.remove(id) {
+                    topics.by_name.remove(&topic.name);
+                    self.let_go(&topic);
+                }
+            }
+            for changed in changes.changed.keys().filter_map(|id| image.topics.by_id(*id)) {
+                let topic = Arc::new(self.hold(image, changed, topics.by_id.get(&changed.id).map(|t| &**t)));
+                topics.by_name.insert(Arc::clone(&changed.name), Arc::clone(&topic));
+                topics.by_id.insert(changed.id, topic);
+            }
+            self.topics.store(Arc::new(topics));
+        }
+        for resource in delta.configs().iter().filter(|r| r.kind == ConfigResourceType::Topic) {
+            self.reconfigure(image, &resource.name);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One replica of one partition: is this broker the leader in that epoch, may it append, how far may who read.
+//!
+//! ```text
+//!   log start              last stable offset   high watermark            log end offset
+//!      ├───── read_committed ─────┤─ read_uncommitted ─┤────── followers only ──────┤
+//! ```
+
+use std::sync::Arc;
+
+use ottla_metadata::image::PartitionRegistration;
+use ottla_protocol::Uuid;
+use ottla_storage::{AppendError, AppendInfo, AppendOrigin, Log, ReadError, ReadInfo, StorageError};
+use parking_lot::RwLock;
+
+use super::role::Role;
+use crate::purgatory::WatchList;
+
+/// A partition of which this broker holds a replica.
+#[derive(Debug)]
+pub struct Partition {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Topic id.
+    pub topic_id: Uuid,
+    /// Number within the topic.
+    pub index: i32,
+    me: i32,
+    log: Arc<Log>,
+    role: RwLock<Role>,
+    /// Woken when the high watermark moves: consumers can read more.
+    readable: Arc<WatchList>,
+    /// Woken when the log end offset moves: followers can fetch more.
+    appended: Arc<WatchList>,
+    /// Woken when the high watermark reaches what a producer waits for.
+    committed: Arc<WatchList>,
+}
+
+/// What this broker is not, or what is wrong with the epoch that a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotLeader {
+    /// Another broker leads, or none.
+    #[error("broker {leader} leads in epoch {leader_epoch}")]
+    Follower {
+        /// The leader, -1 for none.
+        leader: i32,
+        /// Its epoch.
+        leader_epoch: i32,
+    },
+    /// The request's epoch is over.
+    #[error("epoch {0} is the current one; the request's is older")]
+    Fenced(i32),
+    /// The request's epoch is not known here yet.
+    #[error("epoch {0} is the current one; the request's is newer")]
+    Unknown(i32),
+}
+
+/// Why an append did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendRefused {
+    /// Not the leader.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// acks=all with an ISR below `min.insync.replicas`.
+    #[error("{isr} replicas are in sync; min.insync.replicas wants {wanted}")]
+    NotEnoughReplicas {
+        /// In-sync replicas.
+        isr: usize,
+        /// Wanted.
+        wanted: usize,
+    },
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+}
+
+/// What followed from an append.
+#[derive(Debug, Clone, Copy)]
+pub struct Appended {
+    /// The log's answer.
+    pub info: AppendInfo,
+    /// Whether the records are committed already: the high watermark has passed them.
+    pub committed: bool,
+}
+
+/// Why a read brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadRefused {
+    /// Not the leader.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// A replica id that has no replica here.
+    #[error("broker {0} holds no replica of the partition")]
+    NoSuchReplica(i32),
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+}
+
+/// How far a reader may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A consumer that wants what is committed to the high watermark.
+    Uncommitted,
+    /// A consumer that wants no record of an open or aborted transaction.
+    Committed,
+    /// A follower: its fetch offset acknowledges what lies below.
+    Follower {
+        /// Its broker id.
+        id: i32,
+    },
+}
+
+/// One read.
+#[derive(Debug, Clone, Copy)]
+pub struct Read {
+    /// First offset wanted.
+    pub offset: i64,
+    /// Leader epoch the reader believes in; -1 for any.
+    pub current_leader_epoch: i32,
+    /// Epoch of the last record the reader has; -1 for unknown.
+    pub last_fetched_epoch: i32,
+    /// Bytes wanted at most.
+    pub max_bytes: u32,
+    /// Whether one batch is given even if it is larger.
+    pub at_least_one_batch: bool,
+    /// Who reads.
+    pub reader: Reader,
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub enum ReadOutcome {
+    /// Records, or none yet.
+    Records(ReadInfo),
+    /// The reader's log differs from ours, which has `epoch` ending at `end_offset` (KIP-595).
+    Diverging {
+        /// Largest epoch of ours not above the reader's.
+        epoch: i32,
+        /// Where it ends.
+        end_offset: i64,
+    },
+}
+
+impl Partition {
+    /// A replica over its log, in the role that the registration gives it.
+    ///
+    /// # Errors
+    /// When the start of a leadership cannot be noted in the log's directory.
+    pub fn new(
+        topic: Arc<str>,
+        topic_id: Uuid,
+        index: i32,
+        me: i32,
+        log: Arc<Log>,
+        registration: &PartitionRegistration,
+    ) -> Result<Self, StorageError> {
+        let none = Role::Follower { leader: -1, leader_epoch: -1 };
+        let partition = Self {
+            topic,
+            topic_id,
+            index,
+            me,
+            log,
+            role: RwLock::new(none),
+            readable: Arc::default(),
+            appended: Arc::default(),
+            committed: Arc::default(),
+        };
+        partition.assign(registration)?;
+        Ok(partition)
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The role now.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role.read().clone()
+    }
+
+    /// Followers that wait for more to fetch.
+    #[must_use]
+    pub fn appended(&self) -> &Arc<WatchList> {
+        &self.appended
+    }
+
+    /// Consumers that wait for more to read.
+    #[must_use]
+    pub fn readable(&self) -> &Arc<WatchList> {
+        &self.readable
+    }
+
+    /// Those who wait for records to be committed.
+    #[must_use]
+    pub fn committed(&self) -> &Arc<WatchList> {
+        &self.committed
+    }
+
+    /// Takes the role that a registration gives.
+    ///
+    /// # Errors
+    /// When the start of a leadership cannot be noted in the log's directory.
+    pub fn assign(&self, registration: &PartitionRegistration) -> Result<(), StorageError> {
+        let mut role = self.role.write();
+        let next = Role::assigned(Some(&role), registration, self.me, self.log.log_end_offset());
+        if let Role::Leader(leader) = &next {
+            self.log.start_leader_epoch(leader.leader_epoch)?;
+        }
+        let changed_hands = leader_epoch(&role) != leader_epoch(&next);
+        *role = next;
+        drop(role);
+        self.advance_high_watermark();
+        if changed_hands {
+            self.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Wakes everybody who waits here: the leadership moved, or the partition goes.
+    pub fn wake_all(&self) {
+        self.readable.wake_all();
+        self.appended.wake_all();
+        self.committed.wake_all();
+    }
+
+    /// The leader epoch, if this broker leads in the epoch that the request names.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_leader(&self, current_leader_epoch: i32) -> Result<i32, NotLeader> {
+        leads(&self.role.read(), current_leader_epoch)
+    }
+
+    /// Appends batches as the leader. `acks_all` asks for enough replicas in sync first.
+    ///
+    /// # Errors
+    /// [`AppendRefused`]; nothing was appended then.
+    pub fn append(
+        &self,
+        batches: &mut [u8],
+        acks_all: bool,
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<Appended, AppendRefused> {
+        // Held over the append, so that a leadership that ends meanwhile ends after it.
+        let role = self.role.read();
+        let leader = match &*role {
+            Role::Leader(leader) => leader,
+            Role::Follower { leader, leader_epoch } => {
+                return Err(NotLeader::Follower { leader: *leader, leader_epoch: *leader_epoch }.into());
+            }
+        };
+        if acks_all {
+            let wanted = leader.effective_min_isr(self.log.config().min_insync_replicas);
+            if leader.isr.len() < wanted {
+                return Err(AppendRefused::NotEnoughReplicas { isr: leader.isr.len(), wanted });
+            }
+        }
+        let info = self.log.append_as_leader(batches, leader.leader_epoch, origin, now_ms)?;
+        drop(role);
+        self.advance_high_watermark();
+        self.appended.reached(self.log.log_end_offset());
+        Ok(Appended { info, committed: self.log.high_watermark() > info.last_offset })
+    }
+
+    /// Reads for a consumer or a follower.
+    ///
+    /// # Errors
+    /// [`ReadRefused`].
+    pub fn read(&self, read: &Read, now_ms: i64) -> Result<ReadOutcome, ReadRefused> {
+        self.check_leader(read.current_leader_epoch)?;
+        if read.last_fetched_epoch >= 0 {
+            let end = self.log.end_offset_for_epoch(read.last_fetched_epoch);
+            if end.epoch < read.last_fetched_epoch || end.end_offset < read.offset {
+                return Ok(ReadOutcome::Diverging { epoch: end.epoch, end_offset: end.end_offset });
+            }
+        }
+        let end = match read.reader {
+            Reader::Uncommitted => self.log.high_watermark(),
+            Reader::Committed => self.log.last_stable_offset(),
+            Reader::Follower { .. } => self.log.log_end_offset(),
+        };
+        let info = self.log.read(read.offset, read.max_bytes, end, read.at_least_one_batch)?;
+        if let Reader::Follower { id } = read.reader {
+            self.follower_fetched(id, read.offset, now_ms)?;
+        }
+        Ok(ReadOutcome::Records(info))
+    }
+
+    fn follower_fetched(&self, id: i32, offset: i64, now_ms: i64) -> Result<(), ReadRefused> {
+        let mut role = self.role.write();
+        let leader = match &mut *role {
+            Role::Leader(leader) => leader,
+            Role::Follower { leader, leader_epoch } => {
+                return Err(NotLeader::Follower { leader: *leader, leader_epoch: *leader_epoch }.into());
+            }
+        };
+        if !leader.follower_fetched(id, offset, self.log.log_end_offset(), now_ms) {
+            return Err(ReadRefused::NoSuchReplica(id));
+        }
+        drop(role);
+        self.advance_high_watermark();
+        Ok(())
+    }
+
+    fn advance_high_watermark(&self) {
+        let min_insync = self.log.config().min_insync_replicas;
+        let watermark = match &*self.role.read() {
+            Role::Leader(leader) => leader.high_watermark(self.log.log_end_offset(), min_insync),
+            Role::Follower { .. } => None,
+        };
+        if let Some(watermark) = watermark
+            && self.log.set_high_watermark(watermark)
+        {
+            self.committed.reached(watermark);
+            self.readable.reached(watermark);
+        }
+    }
+}
+
+fn leader_epoch(role: &Role) -> i32 {
+    match role {
+        Role::Leader(leader) => leader.leader_epoch,
+        Role::Follower { leader_epoch, .. } => *leader_epoch,
+    }
+}
+
+fn leads(role: &Role, asked: i32) -> Result<i32, NotLeader> {
+    let current = leader_epoch(role);
+    if asked >= 0 && asked < current {
+        return Err(NotLeader::Fenced(current));
+    }
+    if asked > current {
+        return Err(NotLeader::Unknown(current));
+    }
+    match role {
+        Role::Leader(_) => Ok(current),
+        Role::Follower { leader, leader_epoch } => {
+            Err(NotLeader::Follower { leader: *leader, leader_epoch: *leader_epoch })
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What a simulated disk keeps, loses and refuses.
+#![cfg(sim)]
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+
+use ottla_env::fs::{self, File};
+use ottla_env::sim::{DiskFaults, DiskOperation, Sim, crash, host};
+
+fn on_many_seeds(mut scenario: impl FnMut()) {
+    for seed in 1..=200 {
+        Sim::new(seed).run(async { scenario() });
+    }
+}
+
+#[test]
+fn what_was_synced_survives_every_power_cut() {
+    on_many_seeds(|| {
+        fs::create_dir_all("/data/t-0").expect("created");
+        fs::sync_dir("/").expect("synced");
+        fs::sync_dir("/data").expect("synced");
+        let log = File::create("/data/t-0/log").expect("created");
+        log.write_all_at(&[7; 10_000], 0).expect("written");
+        log.sync_data().expect("synced");
+        fs::sync_dir("/data/t-0").expect("synced");
+        log.write_all_at(&[8; 9_000], 10_000).expect("written");
+        fs::write_atomically("/data/checkpoint", "safe").expect("written");
+        crash();
+        assert!(log.len().is_err(), "open files do not survive");
+        assert_eq!(&fs::read("/data/t-0/log").expect("read")[..10_000], &[7; 10_000]);
+        assert_eq!(fs::read_to_string("/data/checkpoint").expect("read"), "safe");
+    });
+}
+
+#[test]
+fn what_was_not_synced_meets_every_fate() {
+    let (mut lengths, mut torn, mut names) = (BTreeSet::new(), 0, BTreeSet::new());
+    on_many_seeds(|| {
+        let log = File::create("/log").expect("created");
+        log.sync_data().expect("synced");
+        fs::sync_dir("/").expect("synced");
+        log.write_all_at(&[1; 8_192], 0).expect("written");
+        log.write_all_at(&[2; 8_192], 8_192).expect("written");
+        File::create("/unsynced name").expect("created").sync_all().expect("synced");
+        fs::rename("/unsynced name", "/renamed").expect("renamed");
+        crash();
+        let content = fs::read("/log").expect("read");
+        lengths.insert(content.len());
+        torn += u32::from(content.chunks(8_192).any(|half| half.contains(&0) && half.iter().any(|&b| b != 0)));
+        names.insert((fs::exists("/unsynced name"), fs::exists("/renamed")));
+    });
+    assert!(lengths.contains(&0) && lengths.contains(&8_192) && lengths.contains(&16_384), "{lengths:?}");
+    assert!(torn > 10, "{torn} torn writes");
+    let possible = BTreeSet::from([(false, false), (true, false), (false, true)]);
+    assert_eq!(names, possible, "a file has one name or none");
+}
+
+#[test]
+fn a_rename_over_a_file_leaves_the_old_or_the_new() {
+    let mut seen = BTreeSet::new();
+    on_many_seeds(|| {
+        fs::write_atomically("/checkpoint", "old").expect("written");
+        let file = File::create("/checkpoint.tmp").expect("created");
+        file.write_all_at(b"new", 0).expect("written");
+        file.sync_all().expect("synced");
+        fs::rename("/checkpoint.tmp", "/checkpoint").expect("renamed");
+        crash();
+        seen.insert(fs::read_to_string("/checkpoint").expect("read"));
+    });
+    assert_eq!(seen, BTreeSet::from(["new".to_owned(), "old".to_owned()]));
+}
+
+#[test]
+fn a_failed_sync_may_lose_for_good() {
+    let mut lost = 0;
+    on_many_seeds(|| {
+        let log = File::create("/log").expect("created");
+        fs::sync_dir("/").expect("synced");
+        log.write_all_at(b"promised", 0).expect("written");
+        host("main").fail_disk_at(DiskOperation::Sync, 1);
+        assert!(log.sync_data().is_err());
+        log.sync_data().expect("the second sync lies");
+        let mut back = [0; 8];
+        log.read_exact_at(&mut back, 0).expect("it is still in the cache");
+        crash();
+        lost += u32::from(fs::file_len("/log").expect("known") == 0);
+    });
+    assert!((50..150).contains(&lost), "{lost} of 200");
+}
+
+#[test]
+fn a_full_disk_says_so_and_recovers() {
+    Sim::new(1).run(async {
+        host("main").set_disk_capacity(1_000);
+        let log = File::create("/log").expect("created");
+        assert_eq!(log.write_all_at(&[1; 1_500], 0).expect_err("full").kind(), ErrorKind::StorageFull);
+        assert_eq!(log.len().expect("known"), 1_000, "what fitted was written");
+        assert_eq!(log.reserve(0, 1_001).expect_err("full").kind(), ErrorKind::StorageFull);
+        assert_eq!(fs::space("/").expect("known").available, 0);
+        log.set_len(10).expect("cut");
+        File::create("/other").expect("created").write_all_at(&[1; 990], 0).expect("there is room again");
+        fs::remove_file("/log").expect("removed");
+        assert_eq!(fs::space("/").expect("known").available, 10);
+    });
+}
+
+#[test]
+fn faults_come_as_asked() {
+    Sim::new(1).run(async {
+        let log = File::create("/log").expect("created");
+        log.write_all_at(&[1; 1_000], 0).expect("written");
+        let main = host("main");
+        main.set_disk_faults(DiskFaults { short_reads: 1_000_000, ..DiskFaults::default() });
+        assert!(log.read_at(&mut [0; 1_000], 0).expect("read") < 1_000);
+        log.read_exact_at(&mut [0; 1_000], 0).expect("read piece by piece");
+        main.set_disk_faults(DiskFaults { read_errors: 1_000_000, ..DiskFaults::default() });
+        let error = log.read_at(&mut [0; 10], 0).expect_err("EIO");
+        assert!(error.to_string().starts_with("read /log:"), "{error}");
+        main.set_disk_faults(DiskFaults { name_errors: 1_000_000, ..DiskFaults::default() });
+        assert!(File::create("/x").is_err() && fs::rename("/log", "/y").is_err() && fs::remove_file("/log").is_err());
+        main.set_disk_faults(DiskFaults { write_errors: 1_000_000, ..DiskFaults::default() });
+        assert!(log.write_all_at(&[1], 0).is_err() && log.set_len(0).is_err());
+        main.set_disk_faults(DiskFaults::default());
+        assert_eq!(log.len().expect("known"), 1_000);
+    });
+}
+
+#[test]
+fn names_behave_as_posix_says() {
+    Sim::new(1).run(async {
+        fs::create_dir_all("/a/b").expect("created");
+        fs::create_dir_all("a/./b/../b").expect("it exists");
+        fs::write_atomically("/a/file", "1").expect("written");
+        let kind = |result: std::io::Result<()>| result.expect_err("refused").kind();
+        assert_eq!(kind(fs::create_dir_all("/a/file/c")), ErrorKind::NotADirectory);
+        assert_eq!(kind(fs::rename("/a", "/a/b/c")), ErrorKind::InvalidInput);
+        assert_eq!(kind(fs::rename("/a/file", "/a/b")), ErrorKind::IsADirectory);
+        assert_eq!(kind(fs::rename("/nothing", "/x")), ErrorKind::NotFound);
+        assert_eq!(File::create_new("/a/file").expect_err("it exists").kind(), ErrorKind::AlreadyExists);
+        assert!(File::open("/a/file").expect("opened").write_all_at(b"x", 0).is_err());
+        let open = File::open("/a/file").expect("opened");
+        fs::rename("/a", "/moved").expect("renamed");
+        fs::remove_dir_all("/moved").expect("removed");
+        open.read_exact_at(&mut [0], 0).expect("an open file lives on without a name");
+        assert!(fs::read_dir("/").expect("listed").is_empty());
+    });
+}
+
+#[test]
+fn a_lock_ends_with_its_holder_or_the_host() {
+    Sim::new(1).run(async {
+        let held = fs::lock("/.lock").expect("possible").expect("free");
+        assert!(fs::lock("/.lock").expect("possible").is_none());
+        drop(held);
+        let held = fs::lock("/.lock").expect("possible").expect("free");
+        crash();
+        let again = fs::lock("/.lock").expect("possible").expect("its holder is dead");
+        drop(held);
+        assert!(fs::lock("/.lock").expect("possible").is_none(), "the dead holder does not free it");
+        drop(again);
+    });
+}

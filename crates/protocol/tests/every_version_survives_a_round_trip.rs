@@ -1,0 +1,47 @@
+//! Every message at every version reads bytes made from its definition and writes the very same ones.
+
+mod every_message;
+
+use every_message::random::Random;
+use every_message::sample::{Fill, sample};
+use every_message::{codecs, definitions, versions};
+
+const ROUNDS: u64 = 40;
+
+#[test]
+fn every_message_at_every_version_writes_the_bytes_that_it_read() {
+    let definitions = definitions();
+    let mut cases = 0;
+    for codec in codecs() {
+        let message = &definitions[codec.module];
+        for version in versions(message) {
+            for fill in [Fill::Defaults, Fill::Random, Fill::UnknownTags] {
+                for round in 0..if fill == Fill::Defaults { 1 } else { ROUNDS } {
+                    let mut random = Random::of(codec.module, version, round);
+                    let bytes = sample(message, version, fill, &mut random);
+                    let written = (codec.decode_encode)(&bytes, version);
+                    assert_eq!(written, bytes, "{} version {version} round {round}", message.name);
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert!(cases > 50_000, "only {cases} cases were tried");
+}
+
+#[test]
+fn every_message_that_has_a_version_has_a_codec() {
+    let with_version = definitions().values().filter(|m| m.versions.is_some()).count();
+    assert_eq!(codecs().len(), with_version);
+}
+
+#[test]
+fn a_version_outside_the_range_is_refused() {
+    let definitions = definitions();
+    for codec in codecs() {
+        let range = definitions[codec.module].versions.expect("it has a codec");
+        for version in [range.first - 1, range.last + 1, i16::MIN, i16::MAX] {
+            assert!((codec.decode)(&[0; 64], version).is_err(), "{} {version}", codec.module);
+        }
+    }
+}
