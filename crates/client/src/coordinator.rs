@@ -6,6 +6,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use parking_lot::Mutex;
 
+use crate::backoff::Backoff;
 use crate::cluster::{Attempts, Cluster, Lane};
 use crate::connection::{Address, Connection};
 use crate::error::{ConnectionError, Error, check};
@@ -28,6 +29,14 @@ impl Coordinator {
 
     pub(crate) fn group(&self) -> &str {
         &self.group
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    pub(crate) fn backoff(&self) -> Backoff {
+        self.cluster.backoff()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

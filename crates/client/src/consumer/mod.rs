@@ -13,7 +13,9 @@ mod assignor;
 mod buffer;
 mod decode;
 mod fetch;
+mod group;
 mod locate;
+mod rebalance;
 mod record;
 mod session;
 
@@ -29,7 +31,8 @@ use ottla_env::random;
 use ottla_env::time::{self, Instant};
 use ottla_protocol::ErrorCode;
 
-pub use assignor::Assignor;
+pub use assignor::{Assignments, Assignor, GroupMember};
+pub use rebalance::Rebalance;
 pub use record::{ConsumerRecord, OffsetAndMetadata};
 
 use crate::TopicPartition;
@@ -43,13 +46,16 @@ use assignment::{Assignment, Place, ResetTo};
 use buffer::Buffer;
 use decode::{DecodeOptions, FetchedRecords};
 use fetch::{FetchOutcome, PartitionOutcome};
+use group::Joined;
 use locate::Located;
+use rebalance::Group;
 use session::{FetchSession, Plan, Wanted};
 
 /// Something that `poll` waits for.
 enum Event {
     Fetched(i32, Plan, FetchOutcome),
     Located(Vec<Located>),
+    Joined(Result<Joined, Error>),
     Committed(Result<(), Error>),
     Refreshed(Result<(), Error>),
 }
@@ -61,6 +67,9 @@ pub struct Consumer {
     config: Arc<ConsumerConfig>,
     cluster: Cluster,
     coordinator: Option<Arc<Coordinator>>,
+    /// The membership of a consumer that subscribes.
+    group: Option<Group>,
+    on_rebalance: Option<rebalance::Listener>,
     assignment: Assignment,
     buffer: Buffer,
     sessions: BTreeMap<i32, FetchSession>,
@@ -103,6 +112,8 @@ impl Consumer {
             config: Arc::new(config),
             cluster,
             coordinator,
+            group: None,
+            on_rebalance: None,
             assignment: Assignment::default(),
             buffer: Buffer::default(),
             sessions: BTreeMap::new(),
@@ -124,7 +135,10 @@ impl Consumer {
 
     /// Reads exactly these partitions, without a group's help. Partitions that stay keep their position; new ones begin
     /// at the group's committed offset if there is a group, else as `auto.offset.reset` says.
+    ///
+    /// Ends a subscription; the group finds out when the session times out, unless [`Self::unsubscribe`] came first.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
+        self.group = None;
         self.set_assignment(partitions.into_iter().collect());
     }
 
@@ -240,12 +254,21 @@ impl Consumer {
 
     fn start_what_is_due(&mut self) {
         let now_ms = time::monotonic_ms();
+        self.drive_group();
         self.start_locating(now_ms);
         self.start_fetches(now_ms);
         self.start_auto_commit();
-        if self.cluster.needs_refresh() && !self.refreshing {
+        if !self.refreshing && (self.cluster.needs_refresh() || self.misses_a_topic()) {
             self.refresh();
         }
+    }
+
+    /// Whether a topic that we want is not there yet.
+    fn misses_a_topic(&self) -> bool {
+        let view = self.cluster.view();
+        let there = |topic: &str| view.topic(topic).is_some_and(|t| !t.partitions.is_empty());
+        let assigned = self.assignment.iter().all(|(tp, _)| there(&tp.topic));
+        !assigned || self.group.as_ref().is_some_and(|g| !g.topics().all(there))
     }
 
     fn take_buffered(&mut self) -> Result<Vec<ConsumerRecord>, Error> {
@@ -291,15 +314,26 @@ impl Consumer {
     async fn wait_until(&mut self, deadline: Instant) -> bool {
         let now_ms = time::monotonic_ms();
         let retry = self.assignment.next_ms(now_ms).map(|at| Duration::from_millis((at - now_ms) as u64));
+        let membership = self.group.as_ref().map(Group::membership);
+        // While the application waits here it polls: the heartbeat must not take the wait for its absence.
+        let retry = retry.into_iter().chain(membership.is_some().then(|| self.config.max_poll_interval / 3)).min();
+        let news = async {
+            match &membership {
+                Some(membership) => membership.news.notified().await,
+                None => std::future::pending().await,
+            }
+        };
         let event = tokio::select! {
             biased;
             Some(event) = self.waiting.next(), if !self.waiting.is_empty() => Some(event),
             () = time::sleep_until(deadline) => return false,
+            () = news => None,
             () = time::sleep(retry.unwrap_or_default()), if retry.is_some() => None,
         };
         match event {
             Some(Event::Fetched(broker, plan, outcome)) => self.fetched(broker, plan, outcome),
             Some(Event::Located(places)) => self.located(places),
+            Some(Event::Joined(outcome)) => self.joined(outcome),
             Some(Event::Committed(outcome)) => {
                 self.committing = false;
                 if let Err(e) = outcome {
@@ -309,6 +343,7 @@ impl Consumer {
             Some(Event::Refreshed(outcome)) => {
                 self.refreshing = false;
                 match outcome {
+                    Ok(()) if self.misses_a_topic() => {}
                     Ok(()) => self.refresh_backoff.reset(),
                     Err(e) => tracing::debug!(error = %e, "the consumer cannot fetch metadata"),
                 }
@@ -511,7 +546,7 @@ impl Consumer {
     }
 
     fn committer(&self) -> Committer {
-        Committer::outsider()
+        self.group.as_ref().map_or_else(Committer::outsider, |g| g.membership().committer())
     }
 
     /// Commits the positions of all partitions: what was polled so far.
@@ -556,7 +591,10 @@ impl Consumer {
     }
 
     fn start_auto_commit(&mut self) {
-        let due = self.config.enable_auto_commit && self.committed_at.elapsed() >= self.config.auto_commit_interval;
+        // Between two generations nothing can be committed.
+        let joining = self.group.as_ref().is_some_and(Group::is_joining);
+        let interval = self.config.auto_commit_interval;
+        let due = self.config.enable_auto_commit && !joining && self.committed_at.elapsed() >= interval;
         let Some(coordinator) = self.coordinator.clone().filter(|_| due && !self.committing) else { return };
         self.committed_at = Instant::now();
         let (offsets, committer) = (self.positions(), self.committer());
@@ -568,11 +606,14 @@ impl Consumer {
             .push(Box::pin(async move { Event::Committed(offsets::commit(&coordinator, &committer, &offsets).await) }));
     }
 
-    /// Commits positions if `enable.auto.commit` is set, and leaves.
+    /// Commits positions if `enable.auto.commit` is set, and leaves the group.
     ///
     /// # Errors
-    /// When the last commit fails; the consumer is closed all the same.
+    /// When the last commit or the leave fails; the consumer is closed all the same.
     pub async fn close(mut self) -> Result<(), Error> {
+        if self.group.is_some() {
+            return self.unsubscribe().await;
+        }
         let wants_commit = self.config.enable_auto_commit && self.coordinator.is_some();
         if wants_commit { self.commit().await } else { Ok(()) }
     }
