@@ -1,3 +1,62 @@
 //! What only the quorum decides: the KRaft core and the control operations as pure functions.
+//!
+//! ```text
+//!   ControllerDoor ──> quorum_controller (one task) ──> operations ──> topics, partitions, brokers, … (deciders)
+//!                          │       ▲                                        │ records, response
+//!                          │       └────────────────────────────────────────┘
+//!                          └──> raft_driver ──> raft (the pure core)
+//!                                   ├──> metadata_log (storage), snapshot_file, quorum_store (files)
+//!                                   └──> MetadataLoader ──> images, publishers
+//! ```
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`raft`] | one replica of the quorum: events in, effects out |
+//! | `raft_driver`, `quorum_store`, `metadata_log` | the effects carried out |
+//! | `batches`, `control_records`, `snapshot_file`, `quorum_wire` | bytes of the log, of snapshots, of the quorum's requests |
+//! | `quorum_controller`, `activation`, `operations` | the event loop, its first records, its table of requests |
+//! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
+//! | `brokers`, `sessions`, `controllers`, `producer_ids` | what becomes of nodes |
+//! | `configs`, `alter_configs`, [`features`] | settings and levels |
+//! | [`format`] | what `storage format` writes |
+//!
+//! What is absent: deciders know no clock, file, socket or task; they get the time and randomness as arguments, and only
+//! `quorum_controller` and `raft_driver` act. Nothing here knows that there is a broker in the same process: it registers
+//! through the same door as a remote one. See `docs/design/controller.md`.
 
+mod activation;
+mod alter_configs;
+mod alter_partition;
+mod batches;
+mod brokers;
+mod configs;
+mod control_records;
+mod controllers;
+mod decision;
+mod describe_quorum;
+mod directories;
+mod error;
+pub mod features;
+pub mod format;
+mod metadata_log;
+mod operations;
+mod options;
+mod partition_change;
+mod partitions;
+mod placement;
+mod producer_ids;
+mod quorum_controller;
+mod quorum_store;
+mod quorum_wire;
 pub mod raft;
+mod raft_driver;
+mod sessions;
+mod snapshot_file;
+mod topics;
+
+pub use batches::BatchFault;
+pub use error::ControllerError;
+pub use options::{ControllerListener, ControllerOptions, QuorumOptions};
+pub use quorum_controller::QuorumController;
+pub use quorum_wire::METADATA_TOPIC;
+pub use snapshot_file::SnapshotError;

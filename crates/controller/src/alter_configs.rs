@@ -1,0 +1,191 @@
+//! IncrementalAlterConfigs (44, KIP-339) and AlterConfigs (33), of topics.
+//!
+//! A resource is changed as a whole or not at all; one that cannot be changed does not hinder the others.
+
+use std::collections::BTreeMap;
+
+use ottla_metadata::config::row::ConfigType;
+use ottla_metadata::config::topic as table;
+use ottla_metadata::records::{ConfigRecord, MetadataRecord};
+use ottla_protocol::error_code::ErrorCode;
+use ottla_protocol::messages::alter_configs_request::AlterConfigsRequest;
+use ottla_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
+use ottla_protocol::messages::incremental_alter_configs_request::{AlterableConfig, IncrementalAlterConfigsRequest};
+use ottla_protocol::messages::incremental_alter_configs_response::{self, IncrementalAlterConfigsResponse};
+use ottla_protocol::writer::EncodeError;
+
+use crate::configs::{TOPIC, check_topic_value};
+use crate::decision::{Decision, RECORDS_PER_REQUEST_MAX, Refusal, View};
+
+/// Operations of a request (`AlterConfigOp.OpType`).
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+type Values = BTreeMap<String, String>;
+
+/// A resource of a request, and what became of it.
+struct Altered<'a> {
+    kind: i8,
+    name: &'a str,
+    outcome: Result<Vec<MetadataRecord>, Refusal>,
+}
+
+impl Altered<'_> {
+    fn error_code(&self) -> i16 {
+        self.outcome.as_ref().err().map_or(ErrorCode::None, |r| r.error) as i16
+    }
+
+    fn error_message(&self) -> Option<&str> {
+        self.outcome.as_ref().err().map(|r| r.message.as_str())
+    }
+}
+
+/// Changes single properties of topics.
+pub(crate) fn incremental_alter(
+    view: &View<'_>,
+    request: &IncrementalAlterConfigsRequest<'_>,
+    version: i16,
+) -> Result<Decision, EncodeError> {
+    let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
+    let altered = request.resources.iter().map(|r| {
+        let outcome = present(view, &names, (r.resource_type, r.resource_name)).and_then(|old| {
+            let new = apply(&old, &r.configs)?;
+            changes(r.resource_name, &old, &new)
+        });
+        Altered { kind: r.resource_type, name: r.resource_name, outcome }
+    });
+    let altered = bounded(altered.collect());
+    let responses = altered.iter().map(|a| incremental_alter_configs_response::AlterConfigsResourceResponse {
+        error_code: a.error_code(),
+        error_message: a.error_message(),
+        resource_type: a.kind,
+        resource_name: a.name,
+        ..Default::default()
+    });
+    let response = IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() };
+    let decision = Decision::new(vec![], &response, version)?;
+    Ok(Decision { records: records(altered, request.validate_only), ..decision })
+}
+
+/// Replaces the properties of topics: what the request does not name goes back to its default.
+pub(crate) fn alter(view: &View<'_>, request: &AlterConfigsRequest<'_>, version: i16) -> Result<Decision, EncodeError> {
+    let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
+    let altered = request.resources.iter().map(|r| {
+        let set = r.configs.iter().filter_map(|c| c.value.map(|value| (c.name.to_owned(), value.to_owned())));
+        let outcome = present(view, &names, (r.resource_type, r.resource_name))
+            .and_then(|old| changes(r.resource_name, &old, &set.collect()));
+        Altered { kind: r.resource_type, name: r.resource_name, outcome }
+    });
+    let altered = bounded(altered.collect());
+    let responses = altered.iter().map(|a| alter_configs_response::AlterConfigsResourceResponse {
+        error_code: a.error_code(),
+        error_message: a.error_message(),
+        resource_type: a.kind,
+        resource_name: a.name,
+        ..Default::default()
+    });
+    let response = AlterConfigsResponse { responses: responses.collect(), ..Default::default() };
+    let decision = Decision::new(vec![], &response, version)?;
+    Ok(Decision { records: records(altered, request.validate_only), ..decision })
+}
+
+fn records(altered: Vec<Altered<'_>>, validate_only: bool) -> Vec<MetadataRecord> {
+    if validate_only { Vec::new() } else { altered.into_iter().filter_map(|a| a.outcome.ok()).flatten().collect() }
+}
+
+/// Refuses everything when it would be more than one request may change.
+fn bounded(mut altered: Vec<Altered<'_>>) -> Vec<Altered<'_>> {
+    let total: usize = altered.iter().map(|a| a.outcome.as_ref().map_or(0, Vec::len)).sum();
+    if total > RECORDS_PER_REQUEST_MAX {
+        let refusal = Refusal::new(ErrorCode::PolicyViolation, "Excessively large number of configs per request.");
+        altered.iter_mut().for_each(|a| a.outcome = Err(refusal.clone()));
+    }
+    altered
+}
+
+/// The properties that a resource has now.
+fn present(view: &View<'_>, names: &[(i8, &str)], (kind, name): (i8, &str)) -> Result<Values, Refusal> {
+    if names.iter().filter(|n| **n == (kind, name)).count() > 1 {
+        return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
+    }
+    if kind != TOPIC {
+        let message =
+            "Only the configs of topics can be altered so far; set those of brokers in their properties file.";
+        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+    }
+    if view.image.topics.by_name(name).is_none() {
+        let message = format!("The topic '{name}' does not exist.");
+        return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, message));
+    }
+    Ok(view.image.configs.topic(name).map(|c| (**c).clone()).unwrap_or_default())
+}
+
+fn apply(old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Refusal> {
+    let mut new = old.clone();
+    for (i, operation) in operations.iter().enumerate() {
+        if operations.iter().take(i).any(|earlier| earlier.name == operation.name) {
+            return Err(Refusal::new(ErrorCode::InvalidRequest, "Error due to duplicate config keys"));
+        }
+        let name = operation.name;
+        match (operation.config_operation, operation.value) {
+            (DELETE, _) => {
+                new.remove(name);
+            }
+            (SET, Some(value)) => {
+                new.insert(name.to_owned(), value.to_owned());
+            }
+            (APPEND | SUBTRACT, Some(value)) => {
+                let list = changed_list(old, name, value, operation.config_operation == APPEND)?;
+                new.insert(name.to_owned(), list);
+            }
+            (SET | APPEND | SUBTRACT, None) => {
+                return Err(Refusal::new(ErrorCode::InvalidConfig, format!("Null value not supported for {name}")));
+            }
+            (other, _) => {
+                return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operation {other} for {name}")));
+            }
+        }
+    }
+    Ok(new)
+}
+
+/// A list with elements added or taken away; one that is not set begins as its default.
+fn changed_list(old: &Values, name: &str, elements: &str, append: bool) -> Result<String, Refusal> {
+    let row = table::row(name).filter(|row| row.kind == ConfigType::List).ok_or_else(|| {
+        let message = format!("Can't append to or subtract from {name} because its type is not LIST.");
+        Refusal::new(ErrorCode::InvalidConfig, message)
+    })?;
+    let split = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect()
+    };
+    let mut list = split(old.get(name).map(String::as_str).or(row.default).unwrap_or_default());
+    for element in split(elements) {
+        match (list.iter().position(|e| *e == element), append) {
+            (None, true) => list.push(element),
+            (Some(at), false) => {
+                list.remove(at);
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+    Ok(list.join(","))
+}
+
+/// The records that lead from the old properties to the new ones, each of which must be valid.
+fn changes(name: &str, old: &Values, new: &Values) -> Result<Vec<MetadataRecord>, Refusal> {
+    let record = |key: &String, value: Option<&String>| {
+        let (resource_name, name, value) = (name.to_owned(), key.clone(), value.cloned());
+        MetadataRecord::from(ConfigRecord { resource_type: TOPIC, resource_name, name, value })
+    };
+    let mut records = Vec::new();
+    for (key, value) in new {
+        check_topic_value(key, value)?;
+        if old.get(key) != Some(value) {
+            records.push(record(key, Some(value)));
+        }
+    }
+    records.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| record(key, None)));
+    Ok(records)
+}

@@ -1,0 +1,76 @@
+//! Why a controller cannot start, or has to stop.
+
+use std::path::PathBuf;
+
+use ottla_metadata::loader::LoadError;
+use ottla_protocol::writer::EncodeError;
+use ottla_storage::{AppendError, ReadError, StorageError};
+
+use crate::batches::BatchFault;
+use crate::raft::QuorumStateError;
+use crate::snapshot_file::SnapshotError;
+
+/// Each of these ends the controller: to go on could lose what was committed, or vote twice.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// Neither log nor configuration names voters.
+    #[error(
+        "the metadata directory belongs to a static quorum, so controller.quorum.voters must name its voters; \
+         it must not be set for a directory that was formatted with --standalone"
+    )]
+    NoVoters,
+    /// The one voter has this node's id and another directory.
+    #[error(
+        "voter {0} of the quorum has this node's id but another metadata directory: \
+         this directory was formatted anew, or meta.properties was exchanged"
+    )]
+    OtherDirectory(i32),
+    /// More voters than this node.
+    #[error(
+        "the quorum has the voters {0:?}; a quorum of several nodes is not served yet, only one of this node alone"
+    )]
+    OtherVoters(Vec<i32>),
+    /// The core wants to ask another voter, of which there should be none.
+    #[error("replica {0} would have to be asked; a quorum of several nodes is not served yet")]
+    OtherVoter(i32),
+    /// `quorum-state`.
+    #[error("{}: {source}", path.display())]
+    QuorumState {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: QuorumStateError,
+    },
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The log's files.
+    #[error("metadata log: {0}")]
+    Storage(#[from] StorageError),
+    /// An append to the log.
+    #[error("metadata log: {0}")]
+    Append(#[from] AppendError),
+    /// A read of the log.
+    #[error("metadata log: {0}")]
+    Read(#[from] ReadError),
+    /// A batch of the log.
+    #[error("metadata log: {0}")]
+    Batch(#[from] BatchFault),
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Records that do not fit each other.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A record that cannot be written.
+    #[error("a metadata record cannot be encoded: {0}")]
+    Encode(#[from] EncodeError),
+    /// An invariant is broken.
+    #[error("the metadata quorum cannot go on: {0}")]
+    Broken(String),
+}
