@@ -1,0 +1,65 @@
+//! `check` looks and never writes; `fix` and `docs` write.
+
+use anyhow::{Result, bail};
+
+use crate::count::Count;
+use crate::shell::{Cmd, has, root, timed};
+use crate::tidy;
+
+/// fmt, clippy, tidy, doc and licences; fails after all of them have had their say.
+pub(crate) fn check() -> Result<()> {
+    let mut count = Count::default();
+    steps(&mut count);
+    for why in &count.not_run {
+        println!("NOT RUN: {why}");
+    }
+    println!("check: {count}");
+    if count.failed > 0 {
+        bail!("{} of the checks failed; `cargo xtask fix` repairs what can be repaired", count.failed);
+    }
+    Ok(())
+}
+
+/// The read-only checks, each counted as one test.
+pub(crate) fn steps(count: &mut Count) {
+    let mut step = |name: &str, needs: &[&str], action: &dyn Fn() -> Result<()>| {
+        if let Some(lacking) = needs.iter().find(|program| !has(program)) {
+            count.not_run(&format!("{name}: {lacking} is not installed"));
+            return;
+        }
+        match timed(name, action) {
+            Ok(()) => count.passed += 1,
+            Err(e) => {
+                count.failed += 1;
+                println!("{name} FAILED: {e:#}");
+            }
+        }
+    };
+    step("check: fmt", &["cargo-fmt"], &|| Cmd::cargo(["fmt", "--all", "--check"]).run());
+    step("check: clippy", &["cargo-clippy"], &|| {
+        Cmd::cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+    });
+    step("check: tidy", &[], &tidy::report);
+    step("check: doc", &[], &|| {
+        Cmd::cargo(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .run()
+    });
+    step("check: licences", &["cargo-deny"], &|| Cmd::cargo(["deny", "check", "licenses", "bans"]).run());
+}
+
+/// Formats, and lets clippy repair what it can.
+pub(crate) fn fix() -> Result<()> {
+    Cmd::cargo(["clippy", "--fix", "--allow-dirty", "--allow-staged", "--workspace", "--all-targets"]).run()?;
+    Cmd::cargo(["fmt", "--all"]).run()
+}
+
+/// Writes the generated documents: each comes from the table that the broker itself runs by.
+pub(crate) fn docs() -> Result<()> {
+    for (file, verb) in [("docs/configuration.md", "configuration"), ("docs/api-support.md", "api-support")] {
+        let text = Cmd::cargo(["run", "--quiet", "--package", "ottla-server", "--", "docs", verb]).output()?;
+        std::fs::write(root().join(file), text)?;
+        println!("wrote {file}");
+    }
+    Ok(())
+}

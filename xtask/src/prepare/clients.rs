@@ -1,0 +1,56 @@
+//! The clients under test, at the versions that `compat/` pins.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use super::once;
+use crate::shell::{Cmd, has};
+
+/// A virtual environment with `compat/python/{list}.txt`; returns its interpreter.
+pub(super) fn python(root: &Path, compat: &Path, list: &str) -> Result<PathBuf> {
+    let requirements = root.join("compat/python").join(format!("{list}.txt"));
+    let dir = compat.join(format!("python-{list}"));
+    let interpreter = dir.join("bin/python");
+    once(&dir, &std::fs::read_to_string(&requirements)?, || {
+        ensure!(has("python3"), "python3 is not installed");
+        Cmd::new("python3").args(["-m", "venv"]).args([&dir]).output()?;
+        Cmd::new(&interpreter)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([&requirements])
+            .output()
+            .map(drop)
+    })?;
+    Ok(interpreter)
+}
+
+/// The packages of `compat/node/package-lock.json`; returns `node_modules`.
+pub(super) fn node(root: &Path, compat: &Path) -> Result<PathBuf> {
+    let source = root.join("compat/node");
+    let dir = compat.join("node");
+    once(&dir, &std::fs::read_to_string(source.join("package-lock.json"))?, || {
+        ensure!(has("npm"), "npm is not installed");
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(source.join(file), dir.join(file))?;
+        }
+        Cmd::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).dir(&dir).output().map(drop)
+    })?;
+    Ok(dir.join("node_modules"))
+}
+
+/// Builds the drivers of `compat/go`; confluent-kafka-go brings a librdkafka of its own and needs cgo.
+pub(super) fn go(root: &Path, compat: &Path) -> Result<PathBuf> {
+    ensure!(has("go"), "go is not installed");
+    let dir = compat.join("go");
+    std::fs::create_dir_all(&dir)?;
+    // No stamp: Go's own cache makes this a second when nothing has changed, and the drivers are sources of ours.
+    Cmd::new("go")
+        .args(["build", "-o"])
+        .args([&dir])
+        .args(["./kafkago", "./confluent"])
+        .dir(root.join("compat/go"))
+        .env("CGO_ENABLED", "1")
+        .env("GOTOOLCHAIN", "local")
+        .output()?;
+    Ok(dir)
+}
