@@ -52,7 +52,7 @@ mod tests {
         write(dir.path(), 77).expect("written");
         assert_eq!(take(dir.path()).expect("there"), Some(77));
         assert_eq!(take(dir.path()).expect("gone"), None);
-        fs::write_atomically(&dir.path().join(FILE_NAME), b"").expect("written");
+        fs::write_atomically(dir.path().join(FILE_NAME), b"").expect("written");
         assert_eq!(take(dir.path()).expect("an empty file of old"), Some(NO_BROKER_EPOCH));
     }
 

@@ -223,7 +223,7 @@ pub(crate) mod tests {
         assert_eq!(index.last().expect("read").map(u64::from_be_bytes), Some(599));
         index.truncate(100).expect("cut on disk");
         assert_eq!(index.last().expect("read").map(u64::from_be_bytes), Some(99));
-        assert_eq!(fs::file_len(&index.path()).expect("there"), 800);
+        assert_eq!(fs::file_len(index.path()).expect("there"), 800);
         index.push(100u64.to_be_bytes()).expect("pushed");
         index.sync().expect("synced");
         assert_eq!(index.all().expect("read").len(), 101);

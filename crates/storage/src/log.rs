@@ -249,6 +249,11 @@ impl Log {
         self.segments.read().size_bytes()
     }
 
+    /// Base offset of the first segment.
+    pub(crate) fn first_segment_offset(&self) -> i64 {
+        self.segments.read().first().map_or(0, |segment| segment.base_offset())
+    }
+
     /// How many segments there are.
     #[must_use]
     pub fn segment_count(&self) -> usize {

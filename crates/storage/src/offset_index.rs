@@ -117,7 +117,7 @@ mod tests {
         index.push(1009, 4200).expect("pushed");
         index.push(1021, 8500).expect("pushed");
         index.file().sync().expect("synced");
-        let bytes = ottla_env::fs::read(&index.file().path()).expect("read");
+        let bytes = ottla_env::fs::read(index.file().path()).expect("read");
         assert_eq!(bytes, [0, 0, 0, 9, 0, 0, 0x10, 0x68, 0, 0, 0, 21, 0, 0, 0x21, 0x34]);
         assert_eq!(index.floor(1008).expect("searched"), None);
         assert_eq!(index.floor(1020).expect("searched"), Some(OffsetPosition { offset: 1009, position: 4200 }));
@@ -134,7 +134,7 @@ mod tests {
         let index = OffsetIndex::new(Arc::clone(&folder), 0, 0);
         index.push(9, 4200).expect("pushed");
         index.file().sync().expect("synced");
-        let file = ottla_env::fs::File::open_rw(&index.file().path()).expect("open");
+        let file = ottla_env::fs::File::open_rw(index.file().path()).expect("open");
         file.set_len(8000).expect("preallocated");
         let loaded = OffsetIndex::new(folder, 0, 1000);
         loaded.keep_ascending(10_000).expect("cut");

@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(read(dir.path()).expect("read"), Some(id));
         for text in ["", "version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n", "version: 0\ntopic_id: x\n"]
         {
-            fs::write_atomically(&dir.path().join(FILE_NAME), text.as_bytes()).expect("written");
+            fs::write_atomically(dir.path().join(FILE_NAME), text.as_bytes()).expect("written");
             assert!(read(dir.path()).is_err(), "{text:?}");
         }
     }

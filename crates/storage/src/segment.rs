@@ -203,7 +203,7 @@ impl Segment {
         let first_offset = self.next_offset();
         let written = self.file().and_then(|file| {
             file.write_all_at(batches, position)?;
-            Ok(self.note(batches, position, index_interval_bytes)?)
+            self.note(batches, position, index_interval_bytes)
         });
         match written {
             Ok(next_offset) => {

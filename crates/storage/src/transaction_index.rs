@@ -103,7 +103,7 @@ mod tests {
         index.push(aborted).expect("pushed");
         index.push(AbortedTransaction { last_offset: 30, ..aborted }).expect("pushed");
         index.file().sync().expect("synced");
-        let bytes = ottla_env::fs::read(&index.file().path()).expect("read");
+        let bytes = ottla_env::fs::read(index.file().path()).expect("read");
         assert_eq!(bytes.len(), 68);
         assert_eq!(bytes.first_chunk::<10>(), Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
         assert_eq!(index.all().expect("read").first(), Some(&aborted));

@@ -1,5 +1,5 @@
 //! What the scenarios share: a formatted log directory, batches, and a reader that concatenates fetches.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::Path;
 use std::sync::Arc;

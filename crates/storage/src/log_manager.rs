@@ -1,0 +1,272 @@
+//! All logs of a broker, over its log directories. Kafka class: `LogManager`.
+//!
+//! ```text
+//!  <log dir>/.lock  meta.properties  .kafka_cleanshutdown        held, read, taken at the start
+//!            *-offset-checkpoint                                 read at the start, written in the background
+//!            <topic>-<partition>/                                one Log each
+//!            <topic>-<partition>.<hex>-delete/                   removed
+//!            *-stray, *-future, __cluster_metadata-0             left alone (the quorum opens its log itself)
+//! ```
+
+mod maintenance;
+mod open;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_env::task::{StopSignal, Thread};
+use ottla_env::{fs, time};
+use ottla_protocol::Uuid;
+use parking_lot::{Mutex, RwLock};
+
+use crate::checkpoint::Offsets;
+use crate::clean_shutdown;
+use crate::config::LogConfig;
+use crate::error::{OpenError, StorageError};
+use crate::file_names::partition_dir;
+use crate::log::{Log, OpenOptions};
+use crate::log_dir::LogDir;
+use crate::parallel;
+
+/// Directory of the metadata log, which is not the manager's.
+const CLUSTER_METADATA: &str = "__cluster_metadata";
+
+/// The settings of a topic's logs, by its name.
+pub type ConfigOf = Box<dyn Fn(&str) -> Arc<LogConfig> + Send + Sync>;
+
+/// What the manager is told at the start.
+pub struct LogManagerOptions {
+    /// `log.dirs`, formatted. Those in `opened` need not be named again.
+    pub dirs: Vec<PathBuf>,
+    /// Log directories that somebody (the quorum) has opened already.
+    pub opened: Vec<Arc<LogDir>>,
+    /// Settings of the topics that are found.
+    pub config_of: ConfigOf,
+    /// `log.retention.check.interval.ms`
+    pub retention_check_interval_ms: i64,
+    /// `log.flush.offset.checkpoint.interval.ms`; logs are flushed then, so that recovery has little to read.
+    pub flush_checkpoint_interval_ms: i64,
+    /// `replica.high.watermark.checkpoint.interval.ms`
+    pub high_watermark_checkpoint_interval_ms: i64,
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration_ms: i64,
+    /// `num.recovery.threads.per.data.dir`, for all directories together.
+    pub recovery_threads: usize,
+}
+
+impl Default for LogManagerOptions {
+    fn default() -> Self {
+        let config = Arc::new(LogConfig::default());
+        Self {
+            dirs: Vec::new(),
+            opened: Vec::new(),
+            config_of: Box::new(move |_| Arc::clone(&config)),
+            retention_check_interval_ms: 300_000,
+            flush_checkpoint_interval_ms: 60_000,
+            high_watermark_checkpoint_interval_ms: 5_000,
+            producer_id_expiration_ms: 86_400_000,
+            recovery_threads: 2,
+        }
+    }
+}
+
+impl std::fmt::Debug for LogManagerOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogManagerOptions").field("dirs", &self.dirs).finish_non_exhaustive()
+    }
+}
+
+/// One log directory as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirStatus {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its id in meta.properties.
+    pub directory_id: Uuid,
+    /// Why it is offline; None when it is not.
+    pub error: Option<String>,
+    /// Bytes of its file system; -1 when they cannot be told.
+    pub total_bytes: i64,
+    /// Bytes of it that are free; -1 when they cannot be told.
+    pub usable_bytes: i64,
+}
+
+type Logs = BTreeMap<Arc<str>, BTreeMap<i32, Arc<Log>>>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct LogManager {
+    dirs: Vec<Arc<LogDir>>,
+    options: LogManagerOptions,
+    logs: RwLock<Logs>,
+    /// One creation or deletion at a time.
+    changing: Mutex<()>,
+    clean_broker_epoch: Option<i64>,
+    /// What the checkpoint files hold, so that they are written only when that changed.
+    written: Mutex<BTreeMap<PathBuf, Offsets>>,
+    stop: StopSignal,
+    threads: Mutex<Vec<Thread>>,
+}
+
+impl LogManager {
+    /// Locks the directories and opens every log in them; what an unclean end left behind is recovered. Blocks for as long
+    /// as that takes.
+    ///
+    /// # Errors
+    /// When a directory is in use, not formatted, or a copy of another, or none can be used. A log that cannot be opened
+    /// is left out, with a line in the log.
+    pub fn open(options: LogManagerOptions) -> Result<Arc<Self>, OpenError> {
+        open::open(options)
+    }
+
+    /// The log of a partition.
+    #[must_use]
+    pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<Log>> {
+        self.logs.read().get(topic)?.get(&partition).cloned()
+    }
+
+    /// All logs.
+    #[must_use]
+    pub fn logs(&self) -> Vec<Arc<Log>> {
+        self.logs.read().values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// The log of a partition, made in the directory with the fewest logs if it does not exist. A directory that was left
+    /// out at the start because it had no partition.metadata is taken over.
+    ///
+    /// # Errors
+    /// When it exists under another topic id, or files cannot be used.
+    pub fn create(
+        &self,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Arc<Log>, StorageError> {
+        let _one_at_a_time = self.changing.lock();
+        if let Some(log) = self.get(topic, partition) {
+            if log.topic_id() != topic_id {
+                return Err(StorageError::TopicIdMismatch {
+                    path: log.path(),
+                    found: log.topic_id(),
+                    wanted: topic_id,
+                });
+            }
+            log.set_config(config);
+            return Ok(log);
+        }
+        let name = partition_dir(topic, partition);
+        let existing = self.dirs.iter().find(|dir| fs::exists(dir.path().join(&name)));
+        let options = OpenOptions { clean_shutdown: existing.is_none(), ..OpenOptions::default() };
+        let dir = existing.or_else(|| self.emptiest_dir()).ok_or(StorageError::NoDirectory)?;
+        let opened = Log::open(dir, topic, partition, topic_id, config, options);
+        if let Err(StorageError::Io(error)) = &opened {
+            dir.set_offline(&error.to_string());
+        }
+        let log = opened?;
+        self.insert(&log);
+        Ok(log)
+    }
+
+    fn insert(&self, log: &Arc<Log>) {
+        self.logs.write().entry(Arc::clone(log.topic())).or_default().insert(log.partition(), Arc::clone(log));
+    }
+
+    fn emptiest_dir(&self) -> Option<&Arc<LogDir>> {
+        let logs = self.logs();
+        let held = |dir: &Arc<LogDir>| logs.iter().filter(|log| Arc::ptr_eq(log.dir(), dir)).count();
+        self.dirs.iter().filter(|dir| dir.check_online().is_ok()).min_by_key(|dir| held(dir))
+    }
+
+    /// Takes a partition's log away: its directory is renamed now and removed after `file.delete.delay.ms`. Does nothing
+    /// if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn delete(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
+        let _one_at_a_time = self.changing.lock();
+        let Some(log) = self.get(topic, partition) else { return Ok(()) };
+        log.delete(time::wall_clock_ms())?;
+        let mut logs = self.logs.write();
+        if let Some(partitions) = logs.get_mut(topic) {
+            partitions.remove(&partition);
+            if partitions.is_empty() {
+                logs.remove(topic);
+            }
+        }
+        Ok(())
+    }
+
+    /// The directories.
+    #[must_use]
+    pub fn log_dirs(&self) -> &[Arc<LogDir>] {
+        &self.dirs
+    }
+
+    /// The directory at `path`.
+    #[must_use]
+    pub fn log_dir(&self, path: &Path) -> Option<&Arc<LogDir>> {
+        self.dirs.iter().find(|dir| dir.path() == path)
+    }
+
+    /// How the directories are.
+    #[must_use]
+    pub fn dirs(&self) -> Vec<DirStatus> {
+        let status = |dir: &Arc<LogDir>| {
+            let space = fs::space(dir.path()).ok();
+            let bytes = |n: Option<u64>| n.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1);
+            DirStatus {
+                path: dir.path().to_owned(),
+                directory_id: dir.directory_id(),
+                error: dir.offline_reason().map(|reason| reason.to_string()),
+                total_bytes: bytes(space.map(|s| s.total)),
+                usable_bytes: bytes(space.map(|s| s.available)),
+            }
+        };
+        self.dirs.iter().map(status).collect()
+    }
+
+    /// The broker epoch at the last clean stop, for the next registration; None unless every directory was stopped
+    /// cleanly, -1 if the epoch was not noted.
+    #[must_use]
+    pub fn clean_broker_epoch(&self) -> Option<i64> {
+        self.clean_broker_epoch
+    }
+
+    /// Ends the threads, flushes every log, and leaves the mark of a clean stop with `broker_epoch` in it (-1 for none).
+    /// Directories that are offline, or could not be flushed, do not get the mark.
+    ///
+    /// # Errors
+    /// The first failure; everything else was done all the same.
+    pub fn stop(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        self.stop.stop();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if let Err(error) = thread.join() {
+                tracing::error!(%error, "a thread of the log manager ended early");
+            }
+        }
+        let mut first_error = None;
+        for dir in &self.dirs {
+            if let Err(error) = self.stop_dir(dir, broker_epoch) {
+                tracing::error!(dir = %dir.path().display(), %error, "log directory could not be stopped cleanly");
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    fn stop_dir(&self, dir: &Arc<LogDir>, broker_epoch: i64) -> Result<(), StorageError> {
+        dir.check_online()?;
+        let closed = parallel::run(self.options.recovery_threads, self.logs_in(dir), |log| log.close());
+        closed.into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.write_recovery_points(dir)?;
+        self.write_high_watermarks(dir)?;
+        clean_shutdown::write(dir.path(), broker_epoch)
+    }
+
+    fn logs_in(&self, dir: &Arc<LogDir>) -> Vec<Arc<Log>> {
+        let logs = self.logs.read();
+        logs.values().flat_map(BTreeMap::values).filter(|log| Arc::ptr_eq(log.dir(), dir)).cloned().collect()
+    }
+}

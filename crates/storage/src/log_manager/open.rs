@@ -1,0 +1,157 @@
+//! The start: directories are locked, their notes read, their logs opened by several threads.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_env::task::StopSignal;
+use ottla_env::{fs, time};
+use ottla_protocol::Uuid;
+use parking_lot::{Mutex, RwLock};
+
+use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs};
+use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets, RECOVERY_POINT};
+use crate::clean_shutdown;
+use crate::config::LogConfig;
+use crate::error::{OpenError, StorageError};
+use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
+use crate::log::{Log, OpenOptions};
+use crate::log_dir::LogDir;
+use crate::{parallel, partition_metadata};
+
+/// One log to be opened.
+struct Job {
+    dir: Arc<LogDir>,
+    topic: String,
+    partition: i32,
+    config: Arc<LogConfig>,
+    options: OpenOptions,
+}
+
+pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, OpenError> {
+    let dirs = open_dirs(&mut options)?;
+    let mut jobs = Vec::new();
+    let mut epochs = Vec::new();
+    for dir in &dirs {
+        match scan(dir, &options) {
+            Ok((epoch, found)) => {
+                epochs.push(epoch);
+                jobs.extend(found);
+            }
+            Err(error) => dir.set_offline(&error.to_string()),
+        }
+    }
+    let began = time::monotonic_ms();
+    let opened = parallel::run(options.recovery_threads, jobs, open_log);
+    let logs = collect(opened.into_iter().flatten())?;
+    if let Some(reason) =
+        dirs.iter().all(|dir| dir.check_online().is_err()).then(|| dirs.first()?.offline_reason()).flatten()
+    {
+        return Err(OpenError::NoDirectory(reason.to_string()));
+    }
+    let count: usize = logs.values().map(BTreeMap::len).sum();
+    tracing::info!(logs = count, ms = time::monotonic_ms() - began, "logs are open");
+    let clean = epochs.len() == dirs.len() && epochs.iter().all(Option::is_some);
+    Ok(Arc::new(LogManager {
+        clean_broker_epoch: if clean { epochs.into_iter().flatten().max() } else { None },
+        dirs,
+        options,
+        logs: RwLock::new(logs),
+        changing: Mutex::new(()),
+        written: Mutex::new(BTreeMap::new()),
+        stop: StopSignal::new(),
+        threads: Mutex::new(Vec::new()),
+    }))
+}
+
+/// Locks the directories that are not open yet.
+fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenError> {
+    let mut dirs = std::mem::take(&mut options.opened);
+    for path in &options.dirs {
+        if dirs.iter().any(|dir| dir.path() == path) {
+            continue;
+        }
+        let dir = LogDir::open(path)?;
+        if let Some(same) =
+            dirs.iter().find(|d| d.directory_id() == dir.directory_id() && !dir.directory_id().is_zero())
+        {
+            return Err(OpenError::SameDirectory { a: same.path().to_owned(), b: path.clone() });
+        }
+        dirs.push(dir);
+    }
+    Ok(dirs)
+}
+
+/// Reads a directory's notes and lists its logs. The first value is the epoch of a clean stop.
+fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, Vec<Job>), StorageError> {
+    let epoch = clean_shutdown::take(dir.path())?;
+    let recovery_points = noted(&dir.path().join(RECOVERY_POINT))?;
+    let log_starts = noted(&dir.path().join(LOG_START))?;
+    let high_watermarks = noted(&dir.path().join(HIGH_WATERMARK))?;
+    let mut jobs = Vec::new();
+    for entry in fs::read_dir(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
+        let path = dir.path().join(&entry.name);
+        match parse_partition_dir(&entry.name) {
+            DirKind::Partition { topic, .. } if topic == CLUSTER_METADATA => {}
+            DirKind::Partition { topic, partition } => {
+                if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) {
+                    tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
+                    continue;
+                }
+                let key = (Arc::from(topic), partition);
+                let at = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
+                let options_of_log = OpenOptions {
+                    recovery_point: at(&recovery_points),
+                    log_start_offset: at(&log_starts),
+                    high_watermark: at(&high_watermarks),
+                    clean_shutdown: epoch.is_some(),
+                };
+                let config = (options.config_of)(topic);
+                let (dir, topic) = (Arc::clone(dir), topic.to_owned());
+                jobs.push(Job { dir, topic, partition, config, options: options_of_log });
+            }
+            DirKind::Deleted => dir.remove_later(path, true, 0),
+            DirKind::SetAside | DirKind::Other => {}
+        }
+    }
+    Ok((epoch, jobs))
+}
+
+/// A checkpoint that cannot be understood counts as empty: everything is recovered then.
+fn noted(path: &Path) -> Result<Offsets, StorageError> {
+    match checkpoint::read(path) {
+        Err(StorageError::Corrupt { path, reason }) => {
+            tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
+            Ok(Offsets::new())
+        }
+        other => other,
+    }
+}
+
+fn open_log(job: Job) -> Option<Arc<Log>> {
+    let Job { dir, topic, partition, config, options } = job;
+    match Log::open(&dir, &topic, partition, Uuid::ZERO, config, options) {
+        Ok(log) => Some(log),
+        Err(error) => {
+            let name = partition_dir(&topic, partition);
+            tracing::error!(dir = %dir.path().display(), partition = name, %error, "log cannot be opened and is not served");
+            if let StorageError::Io(error) = error {
+                dir.set_offline(&error.to_string());
+            }
+            None
+        }
+    }
+}
+
+fn collect(opened: impl Iterator<Item = Arc<Log>>) -> Result<Logs, OpenError> {
+    let mut logs = Logs::new();
+    for log in opened {
+        let partitions = logs.entry(Arc::clone(log.topic())).or_default();
+        if let Some(other) = partitions.insert(log.partition(), Arc::clone(&log)) {
+            let name = partition_dir(log.topic(), log.partition());
+            let (a, b) = (other.dir().path().to_owned(), log.dir().path().to_owned());
+            return Err(OpenError::DuplicatePartition { name, a, b });
+        }
+    }
+    Ok(logs)
+}
