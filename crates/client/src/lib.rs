@@ -11,6 +11,7 @@
 //! It speaks to every Kafka cluster and knows nothing of Ottla's broker beyond Kafka's protocol. Properties have Kafka's
 //! names and defaults ([`config`]). All waiting is bounded by a named timeout, all memory by a named limit.
 
+pub mod admin;
 pub mod backoff;
 pub mod cluster;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod producer;
 pub mod requests;
 mod topic_partition;
 
+pub use admin::Admin;
 pub use cluster::Cluster;
 pub use config::{ClientConfig, ConsumerConfig, ProducerConfig};
 pub use consumer::{Consumer, ConsumerRecord, OffsetAndMetadata};

@@ -72,7 +72,7 @@ pub(crate) async fn list_offsets(
     found
 }
 
-fn leader_unknown(tp: &TopicPartition) -> Error {
+pub(crate) fn leader_unknown(tp: &TopicPartition) -> Error {
     Error::broker(tp.to_string(), ErrorCode::LeaderNotAvailable.code(), None)
 }
 

@@ -32,6 +32,7 @@ use ottla_env::time::{self, Instant};
 use ottla_protocol::ErrorCode;
 
 pub use assignor::{Assignments, Assignor, GroupMember};
+pub(crate) use group::protocol::decode_assignment;
 pub use rebalance::Rebalance;
 pub use record::{ConsumerRecord, OffsetAndMetadata};
 
