@@ -15,11 +15,18 @@
 //! | [`value`] | a text, parsed and checked by its row |
 //! | [`properties`], [`settings`] | a file's text; the layers of what was given, each value with its origin |
 //! | [`listeners`], [`broker_config`] | what a node was told to do, typed; `checks` holds what must hold between properties |
+//! | [`document`] | `docs/configuration.md` |
+//! | [`layers`] | where a value may come from, strongest first |
+//! | [`topic_config`], [`alter`], [`describe`] | a topic's properties, typed; how they change; what is said of them |
 
+pub mod alter;
 pub mod broker;
 pub mod broker_config;
 mod checks;
+pub mod describe;
+pub mod document;
 pub mod group;
+pub mod layers;
 pub mod listeners;
 pub mod properties;
 mod reader;
@@ -28,7 +35,10 @@ pub mod row;
 pub mod settings;
 pub mod suggest;
 pub mod topic;
+pub mod topic_config;
 pub mod value;
 
 pub use broker_config::{BrokerConfig, BrokerConfigError};
+pub use layers::{ConfigSource, Layers};
 pub use settings::Settings;
+pub use topic_config::{TopicConfig, TopicConfigError, check_topic_configs};

@@ -14,6 +14,8 @@
 //! | [`loader`] | committed batches and snapshots in, images out |
 //! | [`publisher`] | whoever follows the images |
 //! | [`controller_door`] | how anyone asks the active controller |
+//! | [`config`] | every property of broker, topic and group: one row each, and what derives from the rows |
+//! | [`topic_name`] | which names a topic may have |
 //!
 //! What is absent: no request handling, no decisions (those are `controller`'s), no clock, file, socket or task.
 

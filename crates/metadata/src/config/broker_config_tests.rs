@@ -40,11 +40,11 @@ fn with(base: &str, changes: &[(&str, &str)]) -> Settings {
 
 /// The shipped file with changes: must not start; its problems.
 fn refused(changes: &[(&str, &str)]) -> String {
-    BrokerConfig::from_settings(with(SHIPPED, changes)).unwrap_err().to_string()
+    BrokerConfig::from_settings(&with(SHIPPED, changes)).unwrap_err().to_string()
 }
 
 fn accepted(changes: &[(&str, &str)]) -> (BrokerConfig, Vec<String>) {
-    BrokerConfig::from_settings(with(SHIPPED, changes)).unwrap()
+    BrokerConfig::from_settings(&with(SHIPPED, changes)).unwrap()
 }
 
 #[test]
@@ -53,9 +53,9 @@ fn kafkas_shipped_file_starts_with_one_warning() {
     assert_eq!(config.node_id, 1);
     assert_eq!(config.log_dirs, ["/tmp/kraft-combined-logs"]);
     assert_eq!(config.metadata_log_dir, "/tmp/kraft-combined-logs");
-    assert_eq!(config.logs.num_recovery_threads_per_data_dir, 1);
+    assert_eq!(config.num_recovery_threads_per_data_dir, 1);
     let kind = QuorumKind::Dynamic { bootstrap_servers: vec![Address { host: "localhost".into(), port: 9093 }] };
-    assert_eq!(config.quorum.kind, kind);
+    assert_eq!(config.quorum, kind);
     let client = config.broker_listeners().next().unwrap();
     assert_eq!((client.bind.to_string(), client.advertised.to_string()), (":9092".into(), "localhost:9092".into()));
     assert_eq!(
@@ -68,11 +68,11 @@ fn kafkas_shipped_file_starts_with_one_warning() {
 
 #[test]
 fn a_first_run_needs_nothing() {
-    let (config, warnings) = BrokerConfig::from_settings(Settings::first_run()).unwrap();
+    let (config, warnings) = BrokerConfig::from_settings(&Settings::first_run()).unwrap();
     assert_eq!(warnings, [""; 0]);
     assert_eq!(config.log_dirs, ["./ottla-data"]);
-    assert_eq!(config.group.initial_rebalance_delay_ms, 0);
-    assert_eq!(config.offsets.topic_replication_factor, 1);
+    assert_eq!(config.group_initial_rebalance_delay_ms, 0);
+    assert_eq!(config.offsets_topic_replication_factor, 1);
     let shown: Vec<_> = config.listeners.iter().map(|l| (l.name.as_str(), l.advertised.to_string())).collect();
     assert_eq!(shown, [("PLAINTEXT", "127.0.0.1:9092".into()), ("CONTROLLER", "127.0.0.1:9093".into())]);
 }
@@ -82,17 +82,17 @@ fn a_first_run_can_be_moved_by_flags() {
     let mut settings = Settings::first_run();
     settings.add_flag("listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0").unwrap();
     settings.add_flag("log.dirs=/data").unwrap();
-    let (config, _) = BrokerConfig::from_settings(settings).unwrap();
+    let (config, _) = BrokerConfig::from_settings(&settings).unwrap();
     assert_eq!(config.log_dirs, ["/data"]);
     let here = Address { host: "127.0.0.1".into(), port: 0 };
-    assert_eq!(config.quorum.kind, QuorumKind::Dynamic { bootstrap_servers: vec![here] });
+    assert_eq!(config.quorum, QuorumKind::Dynamic { bootstrap_servers: vec![here] });
 }
 
 #[test]
 fn both_kinds_of_quorum_name_this_node_only() {
     let voters = "controller.quorum.voters";
     let (config, _) = accepted(&[(voters, "1@localhost:9093")]);
-    assert!(matches!(config.quorum.kind, QuorumKind::Static { voters } if voters.len() == 1));
+    assert!(matches!(config.quorum, QuorumKind::Static { voters } if voters.len() == 1));
     assert!(refused(&[(voters, "1@a:9093,2@b:9093")]).contains("only this node can be a voter yet"));
     assert!(refused(&[(voters, "2@localhost:9093")]).contains("only this node can be a voter yet"));
     assert!(refused(&[(voters, "localhost:9093")]).contains("is not id@host:port"));
@@ -158,7 +158,7 @@ fn listeners_must_fit_together() {
 fn every_problem_is_told_at_once_with_its_place() {
     let text = "node.id=x\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n\
                 num.partitions=0\n";
-    let problems = BrokerConfig::from_settings(with(text, &[])).unwrap_err().problems;
+    let problems = BrokerConfig::from_settings(&with(text, &[])).unwrap_err().problems;
     for part in [
         "server.properties:1: `node.id` cannot be `x`",
         "server.properties:4: `num.partitions` cannot be `0`: it must be at least 1",
@@ -192,7 +192,7 @@ fn replication_that_one_node_cannot_give_is_told_with_the_remedy() {
 fn unknown_keys_are_told_with_the_nearest() {
     let mut settings = with(SHIPPED, &[]);
     settings.add_file("more.properties", b"num.partition=3\nzookeeper.connect=z:2181\n").unwrap();
-    let (_, warnings) = BrokerConfig::from_settings(settings).unwrap();
+    let (_, warnings) = BrokerConfig::from_settings(&settings).unwrap();
     let told = |part: &str| warnings.iter().any(|w| w.contains(part));
     assert!(told(
         "more.properties:1: `num.partition` is no property of Kafka 4.4 and is ignored; did you mean `num.partitions`?"

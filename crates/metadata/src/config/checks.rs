@@ -1,45 +1,31 @@
 //! What must hold between properties for a node to start, each broken rule a sentence that names the remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use crate::config::broker_config::{
-    BrokerConfig, BrokerSessionConfig, GroupConfig, LogsConfig, MetadataLogConfig, NetworkConfig, OffsetsConfig,
-    QuorumConfig, QuorumKind, ReplicaConfig, TopicsConfig,
-};
+use crate::config::broker_config::{Identity, QuorumKind};
 use crate::config::listeners::{Address, Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
 use crate::config::reader::Reader;
-use crate::config::settings::{Origin, Settings};
+use crate::config::settings::Origin;
 
 /// Reads all settings; `None`, or problems in the reader, when the node cannot start with them.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Option<BrokerConfig> {
+pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Identity> {
     check_roles(reader);
     let node_id = read_node_id(reader);
     let listeners = read_listeners(reader);
     let inter_broker_listener_name = read_inter_broker_listener(reader, &listeners);
     let log_dirs = read_log_dirs(reader);
-    let kind = read_quorum_kind(reader, node_id, &listeners);
+    let quorum = read_quorum_kind(reader, node_id, &listeners);
     check_numbers(reader);
     warn_of_replication(reader);
 
-    Some(BrokerConfig {
+    Some(Identity {
         node_id: node_id?,
-        rack: reader.text("broker.rack"),
+        listeners,
         inter_broker_listener_name,
         controller_listener_names: upper(reader.list("controller.listener.names")),
-        listeners,
         metadata_log_dir: reader.text("metadata.log.dir").or_else(|| log_dirs.first().cloned())?,
         log_dirs,
-        quorum: QuorumConfig::read(reader, kind?),
-        metadata_log: MetadataLogConfig::read(reader),
-        session: BrokerSessionConfig::read(reader),
-        network: NetworkConfig::read(reader),
-        topics: TopicsConfig::read(reader),
-        logs: LogsConfig::read(reader),
-        replica: ReplicaConfig::read(reader),
-        group: GroupConfig::read(reader),
-        offsets: OffsetsConfig::read(reader),
-        settings: Arc::new(Settings::empty()),
+        quorum: quorum?,
     })
 }
 

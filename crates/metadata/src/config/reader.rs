@@ -122,9 +122,13 @@ impl<'s> Reader<'s> {
 
     /// A number, within the range of `N`, which its type in the table promises.
     pub(crate) fn number<N: TryFrom<i64>>(&self, key: &'static str) -> N {
-        let number = self.maybe_number(key).expect("the table has a default for it");
         // A negative count, where Kafka's table has no lower bound, is as good as none.
-        N::try_from(number).or_else(|_| N::try_from(0)).ok().expect("every number type has a zero")
+        N::try_from(self.signed(key)).or_else(|_| N::try_from(0)).ok().expect("every number type has a zero")
+    }
+
+    /// A number of which negative values mean something.
+    pub(crate) fn signed(&self, key: &'static str) -> i64 {
+        self.maybe_number(key).expect("the table has a default for it")
     }
 
     pub(crate) fn boolean(&self, key: &'static str) -> bool {

@@ -79,7 +79,7 @@ rows! {
         Warn, [same("log.cleaner.min.cleanable.ratio")],
         "Share of uncompacted bytes from which the log is worth compacting.";
     "max.decompressed.message.bytes": Int = "2147483639" where Between(1, 2_147_483_639), Medium, PerResource,
-        Warn, [same("max.decompressed.message.bytes")],
+        yes("testkit::config_effects::decompression_bound"), [same("max.decompressed.message.bytes")],
         "Most bytes to which one batch may decompress when the broker must read it.";
     "max.message.bytes": Int = "1048588" where AtLeast(0), Medium, PerResource,
         yes("testkit::config_effects::message_max_bytes"), [same("message.max.bytes")],

@@ -95,7 +95,7 @@ rows! {
         yes("testkit::config_effects::message_max_bytes"),
         "Largest record batch that is taken.";
     "max.decompressed.message.bytes": Int = "2147483639" where Between(1, 2_147_483_639), Medium, ClusterWide,
-        Warn,
+        yes("testkit::config_effects::decompression_bound"),
         "Most bytes to which one batch may decompress when the broker must read it.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), High, ClusterWide,
         Refuse(RECOMPRESS),
