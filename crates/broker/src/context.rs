@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use ottla_metadata::config::listeners::Listener;
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::frame;
 use ottla_protocol::message::Message;
@@ -23,7 +24,6 @@ use ottla_protocol::writer::{EncodeError, Hole, Writer};
 use ottla_storage::FileSlice;
 
 use crate::broker::Broker;
-use crate::listener::Listener;
 use crate::network::memory::MemoryPermit;
 use crate::quota::QuotaKind;
 use crate::security::Principal;

@@ -11,13 +11,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use ottla_metadata::config::listeners::Listener;
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::frame;
 
 use crate::broker::Broker;
 use crate::context::{Answer, ConnectionInfo, Refusal, RequestContext};
 use crate::handlers;
-use crate::listener::ListenerRole;
 use crate::network::memory::MemoryPermit;
 
 /// One line of the table.
@@ -37,6 +37,14 @@ pub struct ApiRow {
     pub operation: &'static str,
     /// How it is scheduled.
     pub class: &'static str,
+}
+
+impl ApiRow {
+    /// Whether it is served on a listener.
+    #[must_use]
+    pub fn is_on(&self, listener: &Listener) -> bool {
+        if listener.is_controller { self.on_controller } else { self.on_broker }
+    }
 }
 
 /// The header of a request that the table accepts.
@@ -105,10 +113,7 @@ apis! {
 pub(crate) fn read(info: &ConnectionInfo, frame: &[u8]) -> Result<Request, (&'static str, i16, Refusal)> {
     let bytes = frame.get(4..).unwrap_or_default();
     let head = frame::read_request_head(bytes).map_err(|e| ("header", 0, Refusal::BadHeader(e.to_string())))?;
-    let served = |row: &&ApiRow| match info.listener.role {
-        ListenerRole::Broker => row.on_broker,
-        ListenerRole::Controller => row.on_controller,
-    };
+    let served = |row: &&ApiRow| row.is_on(&info.listener);
     let Some(row) = ApiKey::from_code(head.api_key).and_then(row_of).filter(served) else {
         let name = ApiKey::from_code(head.api_key).map_or("unknown API", ApiKey::name);
         return Err((name, head.api_version, Refusal::UnknownApi(head.api_key)));

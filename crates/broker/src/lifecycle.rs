@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ottla_env::net::TcpListener;
 use ottla_env::{random, task, time};
+use ottla_metadata::config::listeners::Listener;
 use ottla_metadata::controller_door::DoorContext;
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
@@ -24,7 +25,6 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::forward::{self, ForwardError};
-use crate::listener::{Listener, ListenerRole};
 use crate::network::{acceptor, reaper};
 
 const REGISTRATION_VERSION: i16 = 4;
@@ -253,13 +253,21 @@ impl Running {
 /// The endpoints that a broker registers, from its bound listeners.
 #[must_use]
 pub fn endpoints(bound: &[BoundListener]) -> Vec<(String, String, u16, i16)> {
-    let clients = bound.iter().filter(|b| b.listener.role == ListenerRole::Broker);
+    let clients = bound.iter().filter(|b| !b.listener.is_controller);
     clients
         .map(|b| {
-            let l = &b.listener;
-            let host = l.advertised_host.clone().unwrap_or_else(|| l.bind_host.clone());
-            let port = if l.advertised_port == 0 { b.port } else { l.advertised_port };
-            (l.name.to_string(), host, port, l.protocol.id())
+            let Listener { name, protocol, advertised, .. } = &*b.listener;
+            let port = if advertised.port == 0 { b.port } else { advertised.port };
+            (name.clone(), advertised.host.clone(), port, *protocol as i16)
         })
         .collect()
+}
+
+/// Where clients are told to find the broker, as `NAME://host:port`.
+#[must_use]
+pub fn addresses(broker: &Broker) -> Vec<String> {
+    let image = broker.image();
+    let registered = image.cluster.broker(broker.config.node_id);
+    let listeners = registered.into_iter().flat_map(|r| &r.listeners);
+    listeners.map(|l| format!("{}://{}:{}", l.name, l.host, l.port)).collect()
 }

@@ -24,6 +24,12 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
+/// The name of this machine, which others may know it by.
+#[must_use]
+pub fn host_name() -> String {
+    platform::host_name()
+}
+
 impl TcpStream {
     /// Waits for bytes and reads them; returns how many, 0 when the peer has sent its last.
     ///

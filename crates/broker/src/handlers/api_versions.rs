@@ -14,8 +14,7 @@ use ottla_protocol::messages::api_versions_response::{
 };
 
 use crate::context::{Answer, Refusal, RequestContext};
-use crate::dispatch::{APIS, ApiRow, row_of};
-use crate::listener::ListenerRole;
+use crate::dispatch::{APIS, row_of};
 
 pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
     let max = row_of(ApiKey::ApiVersions).map_or(0, |row| row.max);
@@ -80,12 +79,8 @@ fn well_formed(text: &str) -> bool {
 }
 
 fn ranges<'a>(cx: &RequestContext) -> Vec<ApiVersion<'a>> {
-    let here = |row: &&ApiRow| match cx.connection.listener.role {
-        ListenerRole::Broker => row.on_broker,
-        ListenerRole::Controller => row.on_controller,
-    };
     APIS.iter()
-        .filter(here)
+        .filter(|row| row.is_on(&cx.connection.listener))
         .map(|row| ApiVersion {
             api_key: row.key as i16,
             min_version: row.min,

@@ -23,13 +23,12 @@ use super::node_endpoints;
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::delayed::fetch::{self as delayed, Found, FoundPartition, Limits};
 use crate::fetch_session::{FetchPlan, SessionRequest, Target};
-use crate::listener::ListenerRole;
 use crate::quota::QuotaKind;
 use crate::replica::partition::Reader;
 use crate::security::authorizer::{Operation, Resource};
 
 pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
-    if cx.connection.listener.role == ListenerRole::Controller {
+    if cx.connection.listener.is_controller {
         return Ok(Answer::Later(Box::pin(async move { cx.forward_to_controller().await })));
     }
     let request: FetchRequest<'_> = cx.decode()?;

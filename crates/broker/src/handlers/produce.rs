@@ -214,8 +214,11 @@ impl Outcome {
             tracing::error!(topic = %partition.topic, partition = partition.index, cause = %refused, "an append failed");
         }
         let mut outcome = Self::explained(code, refused.to_string());
-        if let AppendRefused::Log(AppendError::InvalidRecords { errors, .. }) = refused {
-            outcome.record_errors = errors.iter().map(|e| (e.index, e.message.to_string())).collect();
+        if let AppendRefused::Log(
+            AppendError::InvalidRecords { errors, .. } | AppendError::InvalidTimestamp { errors, .. },
+        ) = refused
+        {
+            outcome.record_errors = errors.iter().map(|e| (e.index, e.message.clone())).collect();
         }
         outcome
     }
@@ -223,7 +226,18 @@ impl Outcome {
 
 fn append_error(cause: &AppendError) -> ErrorCode {
     match cause {
-        _ => ErrorCode::UnknownServerError,
+        AppendError::Corrupt(_) => ErrorCode::CorruptMessage,
+        AppendError::InvalidRecords { .. } => ErrorCode::InvalidRecord,
+        AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        AppendError::DecompressedTooLarge { .. } | AppendError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        // Only replicated batches carry their offsets; here it would be a defect, which no retry mends.
+        AppendError::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
+        AppendError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }
 

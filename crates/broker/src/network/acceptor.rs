@@ -8,13 +8,13 @@ use std::time::Duration;
 use ottla_env::collections::HashMap;
 use ottla_env::net::{TcpListener, TcpStream};
 use ottla_env::{task, time};
+use ottla_metadata::config::listeners::Listener;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::connection;
 use crate::broker::Broker;
 use crate::context::ConnectionInfo;
-use crate::listener::Listener;
 use crate::security::Principal;
 
 /// First and longest pause after a failed accept (descriptors run out).

@@ -11,6 +11,10 @@ use tokio::io::Interest;
 use crate::fs::File;
 use crate::net::LISTEN_BACKLOG;
 
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }

@@ -18,6 +18,10 @@ use crate::net::LISTEN_BACKLOG;
 const CONNECT_PATIENCE: u32 = 60;
 const CONNECT_RETRY: Duration = Duration::from_secs(1);
 
+pub(crate) fn host_name() -> String {
+    Context::current().with_host(|host, _| host.name.clone())
+}
+
 /// Host names, addresses and `localhost`.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     sleep(Duration::from_micros(200)).await;

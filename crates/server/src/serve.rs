@@ -1,0 +1,180 @@
+//! `ottla server`: from settings to a running node, and back down.
+//!
+//! ```text
+//!   settings ─> directories ─> listeners bound ─> logs recovered ─> controller ─> broker registered ─> accepting
+//!   signal ──> accepting stops ─> leaderships handed over ─> connections closed ─> controller ─> logs flushed, marked clean
+//! ```
+//!
+//! Everything that can refuse does so before the first client is accepted, with a sentence that says what to do.
+
+mod configuration;
+mod controller;
+mod directories;
+mod listeners;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use ottla_broker::Broker;
+use ottla_broker::broker::{Parts, SupportedFeature};
+use ottla_broker::lifecycle::{self, Registration, Running};
+use ottla_broker::topic_log_config::log_config;
+use ottla_controller::{ControllerListener, QuorumController, features};
+use ottla_env::task::{self, Runtime, signal};
+use ottla_env::time::{self, Instant};
+use ottla_metadata::config::BrokerConfig;
+use ottla_metadata::{ControllerDoor, MetadataLoader};
+use ottla_storage::{LogDir, LogManager, LogManagerOptions};
+
+use directories::Identity;
+
+/// The node stopped because it could not go on.
+const FAILED: u8 = 3;
+/// A second signal came before the stop was finished.
+const CUT_SHORT: u8 = 4;
+/// A clean stop may take this long, then what is left is recovered at the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether all log directories have failed.
+const OFFLINE_CHECK: Duration = Duration::from_secs(1);
+/// The controller may keep the broker waiting this long for its consent to stop.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `ottla server` is told on the command line.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Properties file, such as Kafka's server.properties; without one a node for trying things out starts on
+    /// 127.0.0.1:9092 with its data in ./ottla-data
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A property on top of the file and the environment; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// A node whose parts are up.
+struct Node {
+    running: Running,
+    controller: Arc<QuorumController>,
+    logs: Arc<LogManager>,
+    broker: Arc<Broker>,
+}
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(args: &ServerArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let config = Arc::new(configuration::load(args)?);
+    let identity = directories::prepare(&config)?;
+    let runtime = Runtime::new(config.num_network_threads).context("cannot start threads")?;
+    let code = runtime.block_on(live(&config, &identity, started));
+    runtime.shut_down(Duration::from_secs(1));
+    code
+}
+
+async fn live(config: &Arc<BrokerConfig>, identity: &Identity, started: Instant) -> anyhow::Result<ExitCode> {
+    let node = start(config, identity).await?;
+    let listening: Vec<_> = lifecycle::addresses(&node.broker);
+    tracing::info!(
+        "ready: listening on {}, data in {}, cluster {}, started in {} ms",
+        listening.join(", "),
+        config.log_dirs.join(", "),
+        identity.cluster_id,
+        started.elapsed().as_millis()
+    );
+    let failure = tokio::select! {
+        () = signal::terminate() => None,
+        ended = node.controller.ended() => Some(ended.map_or_else(|e| e.to_string(), |()| "the controller ended".into())),
+        () = all_offline(&node.logs) => Some("every log directory is offline".to_owned()),
+    };
+    if let Some(cause) = &failure {
+        tracing::error!("stopping, since the node cannot go on: {cause}");
+    }
+    let stopped = tokio::select! {
+        biased;
+        stopped = stop(node) => stopped,
+        () = signal::terminate() => {
+            tracing::warn!("stopping at once: a second signal came; the next start recovers the logs");
+            return Ok(ExitCode::from(CUT_SHORT));
+        }
+    };
+    stopped?;
+    Ok(if failure.is_some() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Result<Node> {
+    let bound = listeners::bind(config).await?;
+    let loader = Arc::new(MetadataLoader::new());
+    // Recovery reads and writes files, so all of it happens on a thread that may block.
+    let opening = {
+        let (config, identity, loader) = (Arc::clone(config), identity.clone(), Arc::clone(&loader));
+        let listeners = controller::listeners(&bound);
+        task::blocking("recovery", move || open(&config, &identity, listeners, &loader))
+    };
+    let (controller, logs) = opening.await?;
+    let broker = Broker::new(Parts {
+        config: Arc::clone(config),
+        cluster_id: Arc::from(identity.cluster_id.as_str()),
+        features: features::supported().map(|(name, min, max)| SupportedFeature { name, min, max }).collect(),
+        logs: Arc::clone(&logs),
+        metadata: loader.view(),
+        controller: Arc::clone(&controller) as Arc<dyn ControllerDoor>,
+    });
+    loader.add_publisher(Arc::clone(&broker.replicas) as _);
+    let registration = Registration {
+        endpoints: lifecycle::endpoints(&bound),
+        log_dirs: logs.dirs().iter().map(|dir| dir.directory_id).collect(),
+        previous_epoch: logs.clean_broker_epoch().unwrap_or(-1),
+    };
+    lifecycle::register(&broker, &registration).await.context("the broker cannot join its cluster")?;
+    logs.start()?;
+    let running = lifecycle::start(&broker, bound);
+    Ok(Node { running, controller, logs, broker })
+}
+
+/// Opens the metadata log, starts the controller on it, and opens the logs of all partitions.
+fn open(
+    config: &Arc<BrokerConfig>,
+    identity: &Identity,
+    listeners: Vec<ControllerListener>,
+    loader: &Arc<MetadataLoader>,
+) -> anyhow::Result<(Arc<QuorumController>, Arc<LogManager>)> {
+    let metadata_dir = LogDir::open(Path::new(&config.metadata_log_dir))?;
+    let controller = controller::start(config, identity, listeners, Arc::clone(&metadata_dir), Arc::clone(loader))?;
+    let (topic_config, view) = (Arc::clone(config), loader.view());
+    let logs = LogManager::open(LogManagerOptions {
+        dirs: config.log_dirs.iter().map(PathBuf::from).collect(),
+        opened: vec![metadata_dir],
+        config_of: Box::new(move |topic| Arc::new(log_config(&topic_config, &view.current(), topic))),
+        retention_check_interval_ms: config.log_retention_check_interval_ms,
+        flush_checkpoint_interval_ms: config.log_flush_offset_checkpoint_interval_ms,
+        high_watermark_checkpoint_interval_ms: config.replica_high_watermark_checkpoint_interval_ms,
+        producer_id_expiration_ms: config.producer_id_expiration_ms,
+        recovery_threads: config.num_recovery_threads_per_data_dir,
+    })?;
+    Ok((Arc::new(controller), logs))
+}
+
+/// Resolves when the last log directory has failed.
+async fn all_offline(logs: &LogManager) {
+    while logs.log_dirs().iter().any(|dir| dir.offline_reason().is_none()) {
+        time::sleep(OFFLINE_CHECK).await;
+    }
+}
+
+/// Everything down, in the order that lets each part finish what it has begun.
+async fn stop(node: Node) -> anyhow::Result<()> {
+    tracing::info!("stopping");
+    let broker_epoch = node.broker.epoch();
+    node.running.stop(HAND_OVER_PATIENCE).await;
+    node.controller.stop().await.context("the controller did not stop cleanly")?;
+    let logs = Arc::clone(&node.logs);
+    let flushed = task::blocking("stop", move || logs.stop(broker_epoch));
+    time::timeout(STOP_PATIENCE, flushed)
+        .await
+        .context("the logs were not flushed in time; the next start recovers them")?
+        .context("the logs could not be flushed; the next start recovers them")?;
+    tracing::info!("stopped");
+    Ok(())
+}
