@@ -22,13 +22,16 @@ const CRASH_TEST: &str = "kill_nine";
 /// The packages whose tests also mean something under `--cfg sim`.
 const SIMULATED: [&str; 2] = ["ottla-env", "ottla-testkit"];
 
-/// The binary under test.
+/// The binary under test: the release build, unless `OTTLA_BIN` names another.
 pub(crate) fn ottla() -> PathBuf {
-    target().join("release/ottla")
+    std::env::var_os("OTTLA_BIN").map_or_else(|| target().join("release/ottla"), PathBuf::from)
 }
 
-/// Builds it.
+/// Builds it, unless the one under test was named.
 pub(crate) fn build_release() -> Result<()> {
+    if std::env::var_os("OTTLA_BIN").is_some() {
+        return Ok(());
+    }
     Cmd::cargo(["build", "--release", "--quiet", "--package", "ottla-server", "--bin", "ottla"]).run()
 }
 
