@@ -1,0 +1,163 @@
+//! After a process that ended without a word: only what lies behind the recovery point is read, a torn tail is cut at the
+//! last whole batch, and what was acknowledged is there.
+
+mod support;
+
+use ottla_env::fs::{self, File};
+use ottla_protocol::record_batch::{set_base_offset, set_leader_epoch};
+use ottla_storage::{LogDir, OpenOptions, RecoveryReport, StorageError};
+use support::*;
+
+/// The last `.log` file of the partition.
+fn last_log_file(log: &ottla_storage::Log) -> std::path::PathBuf {
+    let files = fs::read_dir(log.path()).expect("listed");
+    let last = files.iter().rev().find(|f| f.name.ends_with(".log")).expect("a segment");
+    log.path().join(&last.name)
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_the_last_whole_batch() {
+    for torn_by in [1usize, 40, 61, 100] {
+        let temp = tempfile::tempdir().expect("a directory");
+        format(temp.path());
+        let dir = LogDir::open(temp.path()).expect("locked");
+        let config = small(1 << 20);
+        let log = open(&dir, &config, OpenOptions::default());
+        for n in 0..20 {
+            append(&log, batch(3, &format!("whole {n}")));
+        }
+        let whole = read_all(&log, 0, || 1 << 20);
+        let mut torn = batch(3, "torn");
+        set_base_offset(&mut torn, log.log_end_offset());
+        set_leader_epoch(&mut torn, 0);
+        torn.truncate(torn_by);
+        let file = File::open_rw(last_log_file(&log)).expect("opened");
+        file.write_all_at(&torn, whole.len() as u64).expect("written");
+        drop(log);
+
+        let log = open(&dir, &config, OpenOptions::default());
+        assert_eq!(log.log_end_offset(), 60);
+        assert_eq!(log.recovery_report().bytes_cut, torn_by as u64);
+        assert_eq!(file.len().expect("there"), whole.len() as u64, "the file ends with the last whole batch");
+        assert_eq!(read_all(&log, 0, || 500), whole);
+        append(&log, batch(1, "goes on"));
+        assert_eq!(log.log_end_offset(), 61);
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_unsynced_tail_cuts_there_and_removes_the_segments_behind() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let config = small(2000);
+    let log = open(&dir, &config, OpenOptions::default());
+    for n in 0..60 {
+        append(&log, batch(2, &format!("{n}")));
+    }
+    assert!(log.segment_count() > 2);
+    let first = log.path().join("00000000000000000000.log");
+    let path = log.path();
+    let names: Vec<_> = fs::read_dir(&path).expect("listed").into_iter().map(|f| f.name).collect();
+    let second = names.iter().filter(|name| name.ends_with(".log")).nth(1).expect("a second segment");
+    let second_base: i64 = second[..20].parse().expect("a base offset");
+    drop(log);
+    let file = File::open_rw(&first).expect("opened");
+    let at = file.len().expect("there") - 3;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("read");
+    file.write_all_at(&[byte[0] ^ 4], at).expect("written");
+
+    let log = open(&dir, &config, OpenOptions::default());
+    assert_eq!(log.segment_count(), 1);
+    let all = read_all(&log, 0, || 1 << 20);
+    assert_eq!(all.len() as u64, log.size_bytes());
+    assert_eq!(log.log_end_offset(), second_base - 2, "without the last batch of the first segment");
+    let left = fs::read_dir(path).expect("listed");
+    assert!(left.iter().filter(|f| f.name.ends_with(".log")).count() == 1, "{left:?}");
+}
+
+#[test]
+fn only_what_lies_behind_the_recovery_point_is_read() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let config = small(64 << 10);
+    let log = open(&dir, &config, OpenOptions::default());
+    let one = batch(5, &"x".repeat(200));
+    for _ in 0..400 {
+        append(&log, one.clone());
+    }
+    log.checkpoint().expect("flushed");
+    let synced = log.flushed_offset();
+    assert_eq!(synced, log.log_end_offset());
+    for _ in 0..10 {
+        append(&log, one.clone());
+    }
+    let end = log.log_end_offset();
+    let bytes = read_all(&log, 0, || 1 << 20);
+    drop(log);
+
+    let log = open(&dir, &config, OpenOptions { recovery_point: synced, ..OpenOptions::default() });
+    assert_eq!(log.log_end_offset(), end);
+    let RecoveryReport { bytes_scanned, bytes_cut } = log.recovery_report();
+    let unsynced = 10 * one.len() as u64;
+    assert!(bytes_scanned >= unsynced, "{bytes_scanned}");
+    assert!(bytes_scanned <= unsynced + 2 * one.len() as u64, "{bytes_scanned} of {} were read", bytes.len());
+    assert_eq!(bytes_cut, 0);
+    assert_eq!(read_all(&log, 0, || 1 << 20), bytes);
+}
+
+#[test]
+fn a_broken_batch_below_the_recovery_point_is_told_and_not_cut() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let config = small(1 << 20);
+    let log = open(&dir, &config, OpenOptions::default());
+    append(&log, batch(3, "a"));
+    append(&log, batch(3, "b"));
+    let size = log.size_bytes();
+    let path = last_log_file(&log);
+    drop(log);
+    File::open_rw(&path).expect("opened").write_all_at(&[0xff], 70).expect("written");
+    let options = OpenOptions { recovery_point: 6, ..OpenOptions::default() };
+    let opened = ottla_storage::Log::open(&dir, TOPIC, 0, topic_id(), config.clone(), options);
+    assert!(matches!(opened, Err(StorageError::Corrupt { .. })), "{opened:?}");
+    assert_eq!(fs::file_len(&path).expect("there"), size);
+}
+
+#[test]
+fn indexes_that_are_missing_or_garbage_are_no_trouble() {
+    for clean in [true, false] {
+        let temp = tempfile::tempdir().expect("a directory");
+        format(temp.path());
+        let dir = LogDir::open(temp.path()).expect("locked");
+        let config = small(3000);
+        let log = open(&dir, &config, OpenOptions::default());
+        for n in 0..100 {
+            append(&log, batch(2, &format!("{n}")));
+        }
+        let bytes = read_all(&log, 0, || 1 << 20);
+        log.close().expect("closed");
+        let path = log.path();
+        drop(log);
+        for (n, file) in fs::read_dir(&path).expect("listed").iter().filter(|f| f.name.ends_with("index")).enumerate() {
+            match n % 4 {
+                0 => fs::remove_file(path.join(&file.name)).expect("removed"),
+                1 => {
+                    File::open_rw(path.join(&file.name)).expect("opened").write_all_at(&[0x5a; 24], 0).expect("written")
+                }
+                2 => File::open_rw(path.join(&file.name)).expect("opened").set_len(5).expect("cut"),
+                _ => File::open_rw(path.join(&file.name)).expect("opened").set_len(4800).expect("preallocated"),
+            }
+        }
+        let options = OpenOptions { clean_shutdown: clean, ..OpenOptions::default() };
+        let log = open(&dir, &config, options);
+        assert_eq!(read_all(&log, 0, || 700), bytes, "clean: {clean}");
+        for offset in 0..log.log_end_offset() {
+            read_all(&log, offset, || 1 << 20);
+        }
+        assert_eq!(log.offset_for_timestamp(NOW).expect("searched").map(|f| f.offset), Some(0));
+    }
+}
