@@ -64,6 +64,17 @@ pub fn read(path: &Path) -> Result<Offsets, StorageError> {
         .collect()
 }
 
+/// As [`read`], but a file that cannot be understood counts as empty: everything is recovered then.
+pub(crate) fn read_or_empty(path: &Path) -> Result<Offsets, StorageError> {
+    match read(path) {
+        Err(StorageError::Corrupt { path, reason }) => {
+            tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
+            Ok(Offsets::new())
+        }
+        other => other,
+    }
+}
+
 /// The lines after the two of the head, checked against the count.
 pub(crate) fn lines_of(text: &str) -> Result<impl Iterator<Item = &str>, String> {
     let mut lines = text.lines();

@@ -138,7 +138,8 @@ fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segme
         let next = following.next().copied().unwrap_or(*base);
         let segment = Segment::new(Arc::clone(plan.folder), *base, next, found, plan.now_ms, jitter(plan.config));
         let unindexed = len(INDEX).is_none() || len(TIME_INDEX).is_none();
-        if unindexed && found.size > 0 && plan.clean_shutdown {
+        let recovered_anyway = !plan.clean_shutdown && (next > plan.recovery_point || logs.last() == Some(base));
+        if unindexed && found.size > 0 && !recovered_anyway {
             recovery::rebuild_indexes(&segment, plan.config)?;
         }
         segments.insert(Arc::new(segment));

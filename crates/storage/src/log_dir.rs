@@ -8,6 +8,7 @@ use ottla_env::fs::{self, FileLock};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
+use crate::checkpoint::{self, Offsets, RECOVERY_POINT};
 use crate::error::{OpenError, StorageError};
 use crate::meta_properties::MetaProperties;
 
@@ -24,6 +25,8 @@ pub struct LogDir {
     offline: AtomicBool,
     offline_reason: Mutex<Option<Arc<str>>>,
     doomed: Mutex<Vec<Doomed>>,
+    /// What the recovery point checkpoint holds.
+    recovery_points: Mutex<Offsets>,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
@@ -55,6 +58,7 @@ impl LogDir {
             offline: AtomicBool::new(false),
             offline_reason: Mutex::new(None),
             doomed: Mutex::new(Vec::new()),
+            recovery_points: Mutex::new(Offsets::new()),
             flush_wanted: AtomicBool::new(false),
             _lock: lock,
         }))
@@ -98,6 +102,39 @@ impl LogDir {
             *known = Some(Arc::from(reason));
         }
         self.offline.store(true, Ordering::Release);
+    }
+
+    /// Reads the recovery point checkpoint.
+    pub(crate) fn load_recovery_points(&self) -> Result<Offsets, StorageError> {
+        let offsets = checkpoint::read_or_empty(&self.path.join(RECOVERY_POINT))?;
+        self.recovery_points.lock().clone_from(&offsets);
+        Ok(offsets)
+    }
+
+    /// Replaces the recovery point checkpoint, if it changed.
+    pub(crate) fn write_recovery_points(&self, offsets: Offsets) -> Result<(), StorageError> {
+        let mut noted = self.recovery_points.lock();
+        if *noted != offsets {
+            checkpoint::write(&self.path.join(RECOVERY_POINT), &offsets)?;
+            *noted = offsets;
+        }
+        Ok(())
+    }
+
+    /// Before a log is cut at `offset`: the checkpoint must not claim that more of it was synced, since what is appended
+    /// next at those offsets was not.
+    pub(crate) fn lower_recovery_point(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offset: i64,
+    ) -> Result<(), StorageError> {
+        let mut noted = self.recovery_points.lock();
+        match noted.get_mut(&(Arc::clone(topic), partition)) {
+            Some(point) if *point > offset => *point = offset,
+            Some(_) | None => return Ok(()),
+        }
+        checkpoint::write(&self.path.join(RECOVERY_POINT), &noted)
     }
 
     /// Asks the flusher to look at the logs in here.

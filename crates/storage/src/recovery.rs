@@ -4,9 +4,7 @@
 //! Only behind the recovery point: a broken batch below it was whole once, and cutting there would throw away what
 //! consumers have seen; that is reported instead.
 
-use std::sync::Arc;
-
-use ottla_env::fs::File;
+use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::entry_size;
 
 use crate::batch_scan::{BatchAt, check_crc, read_head};
@@ -29,29 +27,21 @@ pub(crate) fn recover(
     report: &mut RecoveryReport,
 ) -> Result<(), StorageError> {
     let all: Vec<_> = segments.iter().cloned().collect();
-    let is_active = |segment: &Arc<Segment>| segments.active().is_some_and(|active| Arc::ptr_eq(active, segment));
-    let mut cut_after = None;
-    for segment in &all {
+    for (n, segment) in all.iter().enumerate() {
         // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known.
-        if segment.next_offset() <= from && !is_active(segment) {
+        if segment.next_offset() <= from && n + 1 < all.len() {
             continue;
         }
-        if !recover_segment(plan, segment, from, epochs, report)? {
-            cut_after = Some(segment.base_offset());
-            break;
+        if scan(plan, segment, from, epochs, report)? {
+            continue;
         }
-    }
-    if let Some(base) = cut_after {
-        for segment in segments.split_off(base + 1) {
-            report.bytes_cut += segment.size();
-            segment.delete(plan.now_ms)?;
-        }
+        return cut(plan, segment, segments, report);
     }
     Ok(())
 }
 
-/// False when the segment had to be cut.
-fn recover_segment(
+/// Makes whole batches the content of a segment, from the recovery point on. False when other bytes follow them.
+fn scan(
     plan: &Plan<'_>,
     segment: &Segment,
     from: i64,
@@ -77,25 +67,41 @@ fn recover_segment(
         }
     };
     report.bytes_scanned += segment.size() - start;
-    if whole {
-        return Ok(true);
-    }
-    if next_offset < from {
+    if !whole && next_offset < from {
         let reason =
             format!("the batch at offset {next_offset} is broken, though it was synced (recovery point {from})");
         return Err(StorageError::Corrupt { path: file.path().to_owned(), reason });
     }
-    let cut = size - segment.size();
-    report.bytes_cut += cut;
-    tracing::warn!(path = %file.path().display(), position = segment.size(), bytes = cut, "torn end of a segment is cut off");
-    segment.truncate_files(segment.size(), next_offset)?;
-    Ok(false)
+    Ok(whole)
+}
+
+/// Removes what follows the whole batches of `last`. First the segments behind it, durably: if they came back after the end
+/// of `last` was cut, the log would go on with records that lie behind a gap.
+fn cut(
+    plan: &Plan<'_>,
+    last: &Segment,
+    segments: &mut Segments,
+    report: &mut RecoveryReport,
+) -> Result<(), StorageError> {
+    let behind = segments.split_off(last.base_offset() + 1);
+    for segment in &behind {
+        report.bytes_cut += segment.size();
+        segment.delete(plan.now_ms)?;
+    }
+    if !behind.is_empty() {
+        fs::sync_dir(plan.folder.path())?;
+    }
+    let file = last.file()?;
+    let torn = file.len()?.saturating_sub(last.size());
+    report.bytes_cut += torn;
+    tracing::warn!(path = %file.path().display(), position = last.size(), bytes = torn, "torn end of a segment is cut off");
+    last.truncate_files(last.size(), last.next_offset())
 }
 
 /// Builds the indexes of a whole segment again because their files are missing.
 pub(crate) fn rebuild_indexes(segment: &Segment, config: &LogConfig) -> Result<(), StorageError> {
-    let (size, end) = (segment.size(), segment.next_offset());
-    segment.rewind(0, segment.base_offset(), end)?;
+    let size = segment.size();
+    segment.rewind(0, segment.base_offset(), i64::MAX)?;
     let file = segment.file()?;
     let mut reader = BatchReader::new(&file, 0, size);
     loop {

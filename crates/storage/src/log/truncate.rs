@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_env::{random, time};
+use ottla_env::{fs, random, time};
 
 use super::Log;
 use crate::error::StorageError;
@@ -29,10 +29,7 @@ impl Log {
         if offset >= self.log_end_offset() {
             return Ok(());
         }
-        let removed = self.segments.write().split_off(offset + 1);
-        let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
-        let cut = self.delete_segments(&removed).and_then(|()| active.truncate_to(offset));
-        self.or_offline(cut)?;
+        self.or_offline(self.cut_files(offset))?;
         if self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
         }
@@ -48,6 +45,19 @@ impl Log {
         Ok(())
     }
 
+    /// The recovery point first, then the segments behind the cut, durably, then the end of the one that is cut: a crash in
+    /// between leaves a log that is longer, never one with a gap or with records that only seem to be synced.
+    fn cut_files(&self, offset: i64) -> Result<(), StorageError> {
+        self.folder.dir.lower_recovery_point(&self.topic, self.partition, offset)?;
+        let removed = self.segments.write().split_off(offset + 1);
+        let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
+        if !removed.is_empty() {
+            self.delete_segments(&removed)?;
+            fs::sync_dir(self.path())?;
+        }
+        active.truncate_to(offset)
+    }
+
     /// Removes everything; the log starts and ends at `offset`.
     ///
     /// # Errors
@@ -56,6 +66,8 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let mut appender = self.appender.lock();
         self.check_usable()?;
+        let lowered = self.folder.dir.lower_recovery_point(&self.topic, self.partition, offset);
+        self.or_offline(lowered)?;
         let mut segments = self.segments.write();
         let removed = segments.split_off(i64::MIN);
         self.or_offline(self.delete_segments(&removed))?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ottla_env::{task, time};
 
 use super::LogManager;
-use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets, RECOVERY_POINT};
+use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets};
 use crate::error::StorageError;
 use crate::log::Log;
 use crate::log_dir::LogDir;
@@ -136,7 +136,7 @@ impl LogManager {
     pub(super) fn write_recovery_points(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
         let logs = self.logs_in(dir);
         let moved = |log: &&Arc<Log>| log.log_start_offset() > log.first_segment_offset();
-        self.write_if_changed(&dir.path().join(RECOVERY_POINT), offsets(&logs, |log| log.flushed_offset()))?;
+        dir.write_recovery_points(offsets(&logs, |log| log.flushed_offset()))?;
         let starts: Vec<_> = logs.iter().filter(moved).cloned().collect();
         self.write_if_changed(&dir.path().join(LOG_START), offsets(&starts, |log| log.log_start_offset()))
     }

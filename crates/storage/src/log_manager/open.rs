@@ -1,7 +1,6 @@
 //! The start: directories are locked, their notes read, their logs opened by several threads.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use ottla_env::task::StopSignal;
@@ -10,7 +9,7 @@ use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
 use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs};
-use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets, RECOVERY_POINT};
+use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets};
 use crate::clean_shutdown;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
@@ -85,9 +84,9 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
 /// Reads a directory's notes and lists its logs. The first value is the epoch of a clean stop.
 fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, Vec<Job>), StorageError> {
     let epoch = clean_shutdown::take(dir.path())?;
-    let recovery_points = noted(&dir.path().join(RECOVERY_POINT))?;
-    let log_starts = noted(&dir.path().join(LOG_START))?;
-    let high_watermarks = noted(&dir.path().join(HIGH_WATERMARK))?;
+    let recovery_points = dir.load_recovery_points()?;
+    let log_starts = checkpoint::read_or_empty(&dir.path().join(LOG_START))?;
+    let high_watermarks = checkpoint::read_or_empty(&dir.path().join(HIGH_WATERMARK))?;
     let mut jobs = Vec::new();
     for entry in fs::read_dir(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
         let path = dir.path().join(&entry.name);
@@ -115,17 +114,6 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
         }
     }
     Ok((epoch, jobs))
-}
-
-/// A checkpoint that cannot be understood counts as empty: everything is recovered then.
-fn noted(path: &Path) -> Result<Offsets, StorageError> {
-    match checkpoint::read(path) {
-        Err(StorageError::Corrupt { path, reason }) => {
-            tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
-            Ok(Offsets::new())
-        }
-        other => other,
-    }
 }
 
 fn open_log(job: Job) -> Option<Arc<Log>> {
