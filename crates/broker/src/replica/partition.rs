@@ -284,10 +284,13 @@ impl Partition {
             Reader::Committed => self.log.last_stable_offset(),
             Reader::Follower { .. } => self.log.log_end_offset(),
         };
-        let info = self.log.read(read.offset, read.max_bytes, end, read.at_least_one_batch)?;
-        if let Reader::Follower { id } = read.reader {
+        if let Reader::Follower { id } = read.reader
+            && (self.log.log_start_offset()..=self.log.log_end_offset()).contains(&read.offset)
+        {
+            // Before the read, so that the answer tells the high watermark that follows from it.
             self.follower_fetched(id, read.offset, now_ms)?;
         }
+        let info = self.log.read(read.offset, read.max_bytes, end, read.at_least_one_batch)?;
         Ok(ReadOutcome::Records(info))
     }
 

@@ -1,0 +1,103 @@
+//! A second replica, driven by hand: acks=all waits for it, its fetches move the high watermark, and nobody else's do.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use ottla_env::time;
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
+use ottla_protocol::messages::fetch_response::FetchResponse;
+use ottla_protocol::messages::produce_response::ProduceResponse;
+use support::{Client, TOPIC_ID, batch, decode, produce, with_broker};
+
+/// A fetch of version 15 by a replica.
+fn fetch(replica_id: i32, replica_epoch: i64, offset: i64) -> FetchRequest<'static> {
+    let partition = FetchPartition {
+        partition: 0,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic { topic_id: TOPIC_ID, partitions: vec![partition], ..FetchTopic::default() };
+    FetchRequest {
+        replica_state: ReplicaState { replica_id, replica_epoch, ..ReplicaState::default() },
+        max_wait_ms: 0,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
+
+/// Error of the whole, error of the partition, high watermark, bytes of records.
+async fn fetched(client: &Client, request: &FetchRequest<'_>) -> (i16, i16, i64, usize) {
+    client.send(15, 1, request).await;
+    let (_, answer) = client.receive().await;
+    let response: FetchResponse<'_> = decode(&answer, 15, true);
+    let partition = response.responses.first().and_then(|t| t.partitions.first());
+    partition.map_or((response.error_code, 0, -1, 0), |p| {
+        (response.error_code, p.error_code, p.high_watermark, p.records.bytes().len())
+    })
+}
+
+#[test]
+fn acks_all_waits_for_the_followers_fetch() {
+    with_broker(&[1, 2], &[], |rig| async move {
+        let (producer, follower, consumer) = (rig.connect().await, rig.connect().await, rig.connect().await);
+        let record = batch("one");
+        producer.send(9, 1, &produce(-1, 20_000, &record)).await;
+        let early = time::timeout(Duration::from_millis(50), producer.receive()).await;
+        assert!(early.is_err(), "not acknowledged while the follower lacks it");
+        assert_eq!(fetched(&consumer, &fetch(-1, -1, 0)).await, (0, 0, 0, 0), "nor shown to consumers");
+
+        assert_eq!(fetched(&follower, &fetch(2, 102, 0)).await, (0, 0, 0, record.len()), "the follower gets it");
+        assert_eq!(fetched(&follower, &fetch(2, 102, 1)).await, (0, 0, 1, 0), "and says so by its next fetch");
+
+        let (_, answer) = time::timeout(Duration::from_secs(10), producer.receive()).await.expect("acknowledged");
+        let produced: ProduceResponse<'_> = decode(&answer, 9, true);
+        let partition = &produced.responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (0, 0));
+        assert_eq!(fetched(&consumer, &fetch(-1, -1, 0)).await, (0, 0, 1, record.len()));
+    });
+}
+
+#[test]
+fn without_the_follower_the_wait_ends_with_a_time_out() {
+    with_broker(&[1, 2], &[], |rig| async move {
+        let producer = rig.connect().await;
+        producer.send(9, 1, &produce(-1, 100, &batch("one"))).await;
+        let (_, answer) = producer.receive().await;
+        let produced: ProduceResponse<'_> = decode(&answer, 9, true);
+        let code = produced.responses[0].partition_responses[0].error_code;
+        assert_eq!(ErrorCode::from_code(code), Some(ErrorCode::RequestTimedOut));
+    });
+}
+
+#[test]
+fn only_a_registered_broker_may_call_itself_a_replica() {
+    with_broker(&[1, 2], &[], |rig| async move {
+        let client = rig.connect().await;
+        let refused = ErrorCode::ClusterAuthorizationFailed.code();
+        for (id, epoch, who) in [(2, -1, "no epoch"), (2, 7, "a wrong epoch"), (1, 101, "the leader"), (3, 1, "nobody")]
+        {
+            assert_eq!(fetched(&client, &fetch(id, epoch, 0)).await.0, refused, "{who}");
+        }
+    });
+}
+
+#[test]
+fn too_few_in_sync_replicas_refuse_acks_all_before_the_append() {
+    with_broker(&[1], &[], |rig| async move {
+        let partition = rig.broker.replicas.find("t", 0).unwrap();
+        let mut config = (*partition.log().config()).clone();
+        config.min_insync_replicas = 2;
+        partition.log().set_config(config.into());
+        // One replica only: never are more in-sync replicas asked for than there are replicas.
+        assert!(
+            partition.append(&mut batch("x"), true, ottla_storage::AppendOrigin::Client, time::wall_clock_ms()).is_ok()
+        );
+    });
+}

@@ -1,0 +1,200 @@
+//! A broker in this process: real sockets and logs, an image made by hand, and a door behind which nobody answers.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each scenario uses a part of it")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_broker::Broker;
+use ottla_broker::broker::Parts;
+use ottla_broker::lifecycle::{self, BoundListener, Running};
+use ottla_env::net::{TcpListener, TcpStream};
+use ottla_env::task::Runtime;
+use ottla_metadata::config::{BrokerConfig, Settings};
+use ottla_metadata::controller_door::{ControllerDoor, DoorAnswer, DoorContext, DoorError};
+use ottla_metadata::image::MetadataImage;
+use ottla_metadata::records::{BrokerEndpoint, PartitionRecord, RegisterBrokerRecord, TopicRecord};
+use ottla_metadata::{CommittedBatch, MetadataLoader, MetadataRecord};
+use ottla_protocol::Uuid;
+use ottla_protocol::compression::Compression;
+use ottla_protocol::frame;
+use ottla_protocol::message::Message;
+use ottla_protocol::message::Records;
+use ottla_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use ottla_protocol::reader::Reader;
+use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
+use ottla_protocol::writer::Writer;
+use ottla_storage::meta_properties::MetaProperties;
+use ottla_storage::{LogManager, LogManagerOptions};
+
+/// The one topic, of one partition, whose replicas and ISR a test chooses.
+pub const TOPIC: &str = "t";
+/// Its id.
+pub const TOPIC_ID: Uuid = Uuid([7; 16]);
+
+struct NobodyHome;
+
+impl ControllerDoor for NobodyHome {
+    fn request<'a>(&'a self, _: DoorContext, _: i16, _: i16, _: Vec<u8>) -> DoorAnswer<'a> {
+        Box::pin(async { Err(DoorError::NotController) })
+    }
+}
+
+/// A running broker.
+pub struct Rig {
+    pub broker: Arc<Broker>,
+    pub address: SocketAddr,
+    pub running: Running,
+    _dir: tempfile::TempDir,
+}
+
+/// Runs a scenario on a broker whose topic has these replicas, all in sync, broker 1 leading in epoch 5.
+pub fn with_broker<F: Future<Output = ()>>(replicas: &[i32], flags: &[&str], scenario: impl FnOnce(Rig) -> F) {
+    Runtime::new(2).unwrap().block_on(async {
+        let rig = Rig::start(replicas, flags).await;
+        scenario(rig).await;
+    });
+}
+
+impl Rig {
+    async fn start(replicas: &[i32], flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::first_run();
+        let log_dir = format!("log.dirs={}", dir.path().display());
+        for flag in [log_dir.as_str()].iter().chain(flags) {
+            settings.add_flag(flag).unwrap();
+        }
+        let (config, _) = BrokerConfig::from_settings(&settings).unwrap();
+        let config = Arc::new(config);
+        let logs = open_logs(dir.path());
+        let loader = MetadataLoader::new();
+        let broker = Broker::new(Parts {
+            config: Arc::clone(&config),
+            cluster_id: "a-cluster".into(),
+            features: Vec::new(),
+            logs,
+            metadata: loader.view(),
+            controller: Arc::new(NobodyHome),
+        });
+        loader.add_publisher(Arc::clone(&broker.replicas) as _);
+        let listener = config.broker_listeners().next().unwrap().clone();
+        let socket = TcpListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let records = records(&listener.name, address, replicas);
+        loader.load_batches([CommittedBatch { last_offset: 10, epoch: 1, records }]).unwrap();
+        let bound = BoundListener { listener: Arc::new(listener), socket, port: address.port() };
+        let running = lifecycle::start(&broker, vec![bound]);
+        Self { broker, address, running, _dir: dir }
+    }
+
+    /// The image that the broker sees.
+    pub fn image(&self) -> Arc<MetadataImage> {
+        self.broker.image()
+    }
+
+    /// A connection.
+    pub async fn connect(&self) -> Client {
+        Client { stream: TcpStream::connect(self.address).await.unwrap() }
+    }
+}
+
+fn open_logs(dir: &Path) -> Arc<LogManager> {
+    let properties =
+        MetaProperties { version: 1, cluster_id: "a-cluster".into(), node_id: 1, directory_id: Some(Uuid([9; 16])) };
+    properties.write(dir).unwrap();
+    LogManager::open(LogManagerOptions { dirs: vec![dir.to_owned()], ..LogManagerOptions::default() }).unwrap()
+}
+
+fn records(listener: &str, address: SocketAddr, replicas: &[i32]) -> Vec<MetadataRecord> {
+    let mut records: Vec<MetadataRecord> = Vec::new();
+    for id in [1, 2] {
+        let endpoint = BrokerEndpoint {
+            name: listener.to_owned(),
+            host: address.ip().to_string(),
+            port: address.port(),
+            security_protocol: 0,
+        };
+        records.push(
+            RegisterBrokerRecord {
+                broker_id: id,
+                broker_epoch: 100 + i64::from(id),
+                end_points: vec![endpoint],
+                fenced: false,
+                ..RegisterBrokerRecord::default()
+            }
+            .into(),
+        );
+    }
+    records.push(TopicRecord { name: TOPIC.into(), topic_id: TOPIC_ID }.into());
+    records.push(
+        PartitionRecord {
+            partition_id: 0,
+            topic_id: TOPIC_ID,
+            replicas: replicas.to_vec(),
+            isr: replicas.to_vec(),
+            leader: 1,
+            leader_epoch: 5,
+            partition_epoch: 1,
+            directories: vec![Uuid([9; 16]); replicas.len()],
+            ..PartitionRecord::default()
+        }
+        .into(),
+    );
+    records
+}
+
+/// A client that speaks in bytes.
+pub struct Client {
+    pub stream: TcpStream,
+}
+
+impl Client {
+    /// Sends a request.
+    pub async fn send<'a, M: Message<'a>>(&self, version: i16, correlation_id: i32, request: &M) {
+        let bytes = encode(version, correlation_id, request);
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    /// The next answer: its correlation id and what follows it.
+    pub async fn receive(&self) -> (i32, Vec<u8>) {
+        let mut size = [0; 4];
+        self.stream.read_exact(&mut size).await.unwrap();
+        let mut answer = vec![0; usize::try_from(i32::from_be_bytes(size)).unwrap()];
+        self.stream.read_exact(&mut answer).await.unwrap();
+        let id = i32::from_be_bytes(answer[..4].try_into().unwrap());
+        (id, answer[4..].to_vec())
+    }
+
+    /// Whether the broker has closed the connection without another byte.
+    pub async fn is_closed(&self) -> bool {
+        matches!(self.stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
+    }
+}
+
+/// A request as it is sent.
+pub fn encode<'a, M: Message<'a>>(version: i16, correlation_id: i32, request: &M) -> Vec<u8> {
+    let mut w = Writer::new();
+    frame::encode_request(&mut w, M::API_KEY.unwrap(), version, correlation_id, Some("test"), request).unwrap();
+    w.into_bytes()
+}
+
+/// Decodes an answer of a flexible version, whose header ends with an empty list of tagged fields.
+pub fn decode<'a, M: Message<'a>>(answer: &'a [u8], version: i16, flexible: bool) -> M {
+    let body = if flexible { &answer[1..] } else { answer };
+    M::decode(&mut Reader::new(body), version).unwrap()
+}
+
+/// A batch of one record.
+pub fn batch(value: &str) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(BatchOptions { compression: Compression::None, ..BatchOptions::default() });
+    builder.append(ottla_env::time::wall_clock_ms(), Some(b"k"), Some(value.as_bytes()), &[]);
+    builder.build()
+}
+
+/// A produce request for the topic's partition.
+pub fn produce<'a>(acks: i16, timeout_ms: i32, batch: &'a [u8]) -> ProduceRequest<'a> {
+    let partition =
+        PartitionProduceData { index: 0, records: Records::Bytes(batch), ..PartitionProduceData::default() };
+    let topic = TopicProduceData { name: TOPIC, partition_data: vec![partition], ..TopicProduceData::default() };
+    ProduceRequest { acks, timeout_ms, topic_data: vec![topic], ..ProduceRequest::default() }
+}
