@@ -1,0 +1,124 @@
+//! OffsetCommit and OffsetDelete, decided.
+
+use ottla_protocol::ErrorCode;
+
+use super::{OffsetAndMetadata, OffsetKey};
+use crate::group::Group;
+use crate::group::api::{
+    CommitPartition, CommitTopic, GroupResponse, OffsetCommitRequest, OffsetDeleteRequest, OffsetDeleteResponse,
+    TopicResult,
+};
+use crate::group::classic::{ClassicGroup, State};
+use crate::group::records::Record;
+use crate::runtime::Token;
+use crate::shard::GroupShard;
+use crate::turn::After;
+
+impl GroupShard {
+    /// Handles OffsetCommit. A group that does not exist comes to be, as a simple group, if a non-member commits to it.
+    pub(crate) fn commit_offsets(&mut self, request: &OffsetCommitRequest, token: Token, now_ms: i64) {
+        if let Err(error) = self.validate_commit(request, now_ms) {
+            let response = GroupResponse::OffsetCommit(request.all_partitions(error));
+            return self.turn(now_ms).reply(token, response);
+        }
+        let mut records = Vec::new();
+        let mut topics = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for partition in &topic.partitions {
+                let units = partition.metadata.encode_utf16().count();
+                if units > self.config().offset_metadata_max_bytes {
+                    partitions.push((partition.partition, ErrorCode::OffsetMetadataTooLarge));
+                } else {
+                    partitions.push((partition.partition, ErrorCode::None));
+                    records.push(offset_record(request, topic, partition, now_ms));
+                }
+            }
+            topics.push(TopicResult { name: topic.name.clone(), topic_id: topic.topic_id, partitions });
+        }
+        if !records.is_empty() {
+            self.write(&records, After::Nothing, now_ms);
+        }
+        self.turn(now_ms).reply(token, GroupResponse::OffsetCommit(topics));
+    }
+
+    fn validate_commit(&mut self, request: &OffsetCommitRequest, now_ms: i64) -> Result<(), ErrorCode> {
+        let (groups, mut turn) = self.groups_and_turn(now_ms);
+        let instance = request.group_instance_id.as_deref();
+        match groups.get(request.group_id.as_str()) {
+            None if request.generation_id < 0 => Ok(()),
+            None if request.group_id_not_found_supported => Err(ErrorCode::GroupIdNotFound),
+            None => Err(ErrorCode::IllegalGeneration),
+            Some(Group::Classic(group)) => {
+                group.validate_commit(&request.member_id, instance, request.generation_id)?;
+                group.has_committed(&request.member_id, &mut turn);
+                Ok(())
+            }
+            // Its members cannot speak to us; an administrator may set offsets of a group without members.
+            Some(Group::Other(group)) if request.generation_id < 0 && group.is_empty() => Ok(()),
+            Some(Group::Other(_)) => Err(ErrorCode::UnknownMemberId),
+        }
+    }
+
+    /// Handles OffsetDelete: offsets of topics that the group is not subscribed to.
+    pub(crate) fn delete_offsets(&mut self, request: &OffsetDeleteRequest, token: Token, now_ms: i64) {
+        let group = match self.groups().get(request.group_id.as_str()) {
+            Some(Group::Classic(group)) => group,
+            // A group of another kind may use the topic without our knowing.
+            Some(Group::Other(_)) => return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now_ms),
+            None => return self.refuse_delete(ErrorCode::GroupIdNotFound, token, now_ms),
+        };
+        if group.state() != State::Empty && !group.is_consumer_group() {
+            return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now_ms);
+        }
+        let mut records = Vec::new();
+        let topics = request.topics.iter().map(|t| self.delete_topic_offsets(group, t, &mut records)).collect();
+        if !records.is_empty() {
+            self.write(&records, After::Nothing, now_ms);
+        }
+        let response = OffsetDeleteResponse { error: ErrorCode::None, topics };
+        self.turn(now_ms).reply(token, GroupResponse::OffsetDelete(response));
+    }
+
+    fn refuse_delete(&mut self, error: ErrorCode, token: Token, now_ms: i64) {
+        let response = OffsetDeleteResponse { error, topics: Vec::new() };
+        self.turn(now_ms).reply(token, GroupResponse::OffsetDelete(response));
+    }
+
+    fn delete_topic_offsets(
+        &self,
+        group: &ClassicGroup,
+        (name, partitions): &(String, Vec<i32>),
+        records: &mut Vec<Record>,
+    ) -> TopicResult {
+        let in_use = group.is_subscribed_to(name);
+        let delete = |partition: &i32| {
+            if in_use {
+                return (*partition, ErrorCode::GroupSubscribedToTopic);
+            }
+            if self.offsets().latest(group.id(), name, *partition).is_some() {
+                records.push(Record::OffsetCommit(OffsetKey::new(group.id(), name, *partition), None));
+            }
+            (*partition, ErrorCode::None)
+        };
+        let partitions = partitions.iter().map(delete).collect();
+        TopicResult { name: name.clone(), topic_id: ottla_protocol::Uuid::ZERO, partitions }
+    }
+}
+
+fn offset_record(
+    request: &OffsetCommitRequest,
+    topic: &CommitTopic,
+    partition: &CommitPartition,
+    now_ms: i64,
+) -> Record {
+    let value = OffsetAndMetadata {
+        offset: partition.offset,
+        leader_epoch: partition.leader_epoch,
+        metadata: partition.metadata.as_str().into(),
+        commit_timestamp_ms: now_ms,
+        expire_timestamp_ms: request.retention_time_ms.map(|retention| now_ms.saturating_add(retention)),
+        topic_id: topic.topic_id,
+    };
+    Record::OffsetCommit(OffsetKey::new(&request.group_id, &topic.name, partition.partition), Some(value))
+}
