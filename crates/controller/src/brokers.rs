@@ -157,6 +157,7 @@ fn check_registration(view: &View<'_>, request: &BrokerRegistrationRequest<'_>, 
     }
     if let Some(known) = view.image.cluster.broker(id)
         && known.incarnation_id != request.incarnation_id
+        && !known.in_controlled_shutdown
         && view.sessions.holds_id(id, view.now_ms)
     {
         let message = format!(
@@ -323,3 +324,7 @@ pub(crate) fn unregister(
     let records = broker_gone(view, id).into_iter().chain(std::iter::once(gone.into())).collect();
     Decision::new(records, &UnregisterBrokerResponse::default(), version)
 }
+
+#[cfg(test)]
+#[path = "brokers_tests.rs"]
+mod tests;

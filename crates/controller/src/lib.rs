@@ -52,6 +52,8 @@ pub mod raft;
 mod raft_driver;
 mod sessions;
 mod snapshot_file;
+#[cfg(test)]
+mod testing;
 mod topics;
 
 pub use batches::BatchFault;

@@ -29,7 +29,7 @@ pub struct ControllerOptions {
     pub session_timeout_ms: i64,
     /// `metadata.log.max.record.bytes.between.snapshots`.
     pub snapshot_after_bytes: u64,
-    /// `metadata.log.max.snapshot.interval.ms`.
+    /// `metadata.log.max.snapshot.interval.ms`; 0 for never by time alone.
     pub snapshot_interval_ms: i64,
 }
 

@@ -259,3 +259,7 @@ fn added_partitions(view: &View<'_>, request: &CreatePartitionsTopic<'_>) -> Res
     let first = i32::try_from(present).unwrap_or(i32::MAX);
     (first..).zip(assignments).map(|(id, replicas)| new_partition(view, topic.id, id, replicas)).collect()
 }
+
+#[cfg(test)]
+#[path = "partitions_tests.rs"]
+mod tests;

@@ -243,8 +243,7 @@ impl EventLoop {
     fn idle(&self) -> Duration {
         let now_ms = time::monotonic_ms();
         let session = matches!(self.role, Role::Active { .. }).then(|| self.sessions.next_expiry_ms(&self.decided));
-        let snapshot = (self.loader.current().offset >= self.snapshot_offset)
-            .then(|| self.snapshot_at_ms.saturating_add(self.options.snapshot_interval_ms));
+        let snapshot = self.snapshot_due_ms().filter(|_| self.loader.current().offset >= self.snapshot_offset);
         let next = [self.driver.core().next_deadline_ms(), session.flatten(), snapshot];
         let next_ms = next.into_iter().flatten().min().unwrap_or(now_ms + IDLE_MS);
         Duration::from_millis((next_ms - now_ms).clamp(0, IDLE_MS).unsigned_abs())
@@ -418,12 +417,18 @@ impl EventLoop {
         Ok(())
     }
 
+    /// When the next snapshot is due by time alone.
+    fn snapshot_due_ms(&self) -> Option<i64> {
+        let interval_ms = self.options.snapshot_interval_ms;
+        (interval_ms > 0).then(|| self.snapshot_at_ms.saturating_add(interval_ms))
+    }
+
     /// Writes a snapshot when enough was appended since the last one, or long enough ago.
     async fn maybe_snapshot(&mut self) -> Result<(), ControllerError> {
         let now_ms = time::monotonic_ms();
         let image = self.loader.current();
         let large = self.bytes_since_snapshot >= self.options.snapshot_after_bytes;
-        let old = now_ms >= self.snapshot_at_ms.saturating_add(self.options.snapshot_interval_ms);
+        let old = self.snapshot_due_ms().is_some_and(|due_ms| due_ms <= now_ms);
         if image.offset < self.snapshot_offset || !(large || old) {
             return Ok(());
         }

@@ -264,3 +264,7 @@ fn find_deletable(view: &View<'_>, name: Option<&str>, id: Uuid, version: i16) -
             .ok_or_else(|| Refusal::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")),
     }
 }
+
+#[cfg(test)]
+#[path = "topics_tests.rs"]
+mod tests;

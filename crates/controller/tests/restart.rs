@@ -51,3 +51,68 @@ fn a_dynamic_quorum_keeps_its_records() {
 fn a_static_quorum_keeps_its_records() {
     restart_keeps_everything(false);
 }
+
+/// The directory as another process would find it if this one were killed now.
+fn copy_of(dir: &std::path::Path, to: &std::path::Path) -> std::path::PathBuf {
+    let to = to.join("killed");
+    for part in ["", "__cluster_metadata-0"] {
+        ottla_env::fs::create_dir_all(to.join(part)).expect("made");
+        let files = ottla_env::fs::read_dir(dir.join(part)).expect("listed");
+        for file in files.iter().filter(|f| !f.is_dir && !f.name.ends_with(".deleted")) {
+            let content = ottla_env::fs::read(dir.join(part).join(&file.name)).expect("read");
+            ottla_env::fs::write_atomically(to.join(part).join(&file.name), content).expect("written");
+        }
+    }
+    to
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = format_dir(root.path(), standalone());
+    block_on(async {
+        let node = Node::start(&dir, VoterSet::default()).expect("starts");
+        let epoch = node.register_broker(-1).await;
+        for n in 0..20 {
+            assert_eq!(node.create_topic(&format!("t{n}"), 2, &[]).await, 0);
+        }
+        let killed = copy_of(&dir, root.path());
+        let after = Node::start(&killed, VoterSet::default()).expect("starts again");
+        // The earlier broker's session is not waited for: it was part of the process that is gone.
+        after.register_broker(-1).await;
+        let image = after.loader.current();
+        assert_eq!(image.topics.len(), 20);
+        let led = |p: &ottla_metadata::image::PartitionRegistration| p.leader == 1 && p.leader_recovery_state == 1;
+        assert!(image.topics.iter().all(|t| t.partitions.values().all(led)), "led again, as possibly incomplete");
+        assert!(image.cluster.broker(1).expect("registered").epoch > epoch);
+        after.controller.stop().await.expect("stops");
+        node.controller.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_the_log() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = format_dir(root.path(), standalone());
+    block_on(async {
+        let node = Node::start_with(&dir, VoterSet::default(), |o| o.snapshot_after_bytes = 1000).expect("starts");
+        let epoch = node.register_broker(-1).await;
+        for n in 0..30 {
+            assert_eq!(node.create_topic(&format!("t{n}"), 2, &[]).await, 0);
+        }
+        while !node.heartbeat(epoch, true).await {}
+        let before = topics(&node.loader.current());
+        node.controller.stop().await.expect("stops");
+        drop(node);
+        let files = ottla_env::fs::read_dir(dir.join("__cluster_metadata-0")).expect("listed");
+        let snapshots: Vec<&str> =
+            files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".checkpoint")).collect();
+        assert_eq!(snapshots.len(), 2, "old ones are removed: {snapshots:?}");
+        assert!(!snapshots[0].starts_with("00000000000000000000-"), "{snapshots:?}");
+
+        let node = Node::start(&dir, VoterSet::default()).expect("starts from the snapshot");
+        assert_eq!(node.create_topic("t0", 1, &[]).await, 36);
+        assert_eq!(topics(&node.loader.current()), before);
+        node.controller.stop().await.expect("stops");
+    });
+}

@@ -1,5 +1,7 @@
 //! A formatted directory, a running controller on it, and a broker that registers, all by hand.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

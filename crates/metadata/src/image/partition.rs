@@ -15,7 +15,7 @@ pub const NO_LEADER_CHANGE: i32 = -2;
 const NO_RECOVERY_STATE_CHANGE: i8 = -1;
 
 /// Directory id of a replica from before directories were recorded (`DirectoryId.MIGRATING`).
-pub const MIGRATING_DIRECTORY: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+pub const MIGRATING_DIRECTORY: Uuid = Uuid::MIGRATING_DIRECTORY;
 
 /// A partition as the metadata log has it (`org.apache.kafka.metadata.PartitionRegistration`).
 #[derive(Debug, Clone, PartialEq, Eq)]
