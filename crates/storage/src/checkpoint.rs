@@ -10,10 +10,11 @@
 //! They are replaced as a whole and atomically, so that a crash leaves the old or the new one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_env::fs;
+use parking_lot::Mutex;
 
 use crate::error::StorageError;
 
@@ -64,14 +65,51 @@ pub fn read(path: &Path) -> Result<Offsets, StorageError> {
         .collect()
 }
 
-/// As [`read`], but a file that cannot be understood counts as empty: everything is recovered then.
-pub(crate) fn read_or_empty(path: &Path) -> Result<Offsets, StorageError> {
-    match read(path) {
-        Err(StorageError::Corrupt { path, reason }) => {
-            tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
-            Ok(Offsets::new())
+/// One of the files, with what it holds in memory, so that it is written only when that changes.
+#[derive(Debug)]
+pub(crate) struct CheckpointFile {
+    path: PathBuf,
+    content: Mutex<Offsets>,
+}
+
+impl CheckpointFile {
+    /// Not read yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, content: Mutex::new(Offsets::new()) }
+    }
+
+    /// Reads it. A file that cannot be understood counts as empty: everything is recovered then.
+    pub(crate) fn load(&self) -> Result<Offsets, StorageError> {
+        let offsets = match read(&self.path) {
+            Err(StorageError::Corrupt { path, reason }) => {
+                tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
+                Offsets::new()
+            }
+            other => other?,
+        };
+        self.content.lock().clone_from(&offsets);
+        Ok(offsets)
+    }
+
+    /// Replaces it. The offsets are asked for under its lock, so that none is older than a [`Self::lower`] that came before.
+    pub(crate) fn replace(&self, offsets: impl FnOnce() -> Offsets) -> Result<(), StorageError> {
+        let mut content = self.content.lock();
+        let offsets = offsets();
+        if *content != offsets {
+            write(&self.path, &offsets)?;
+            *content = offsets;
         }
-        other => other,
+        Ok(())
+    }
+
+    /// Makes sure that it says no more than `offset` of a partition.
+    pub(crate) fn lower(&self, topic: &Arc<str>, partition: i32, offset: i64) -> Result<(), StorageError> {
+        let mut content = self.content.lock();
+        match content.get_mut(&(Arc::clone(topic), partition)) {
+            Some(noted) if *noted > offset => *noted = offset,
+            Some(_) | None => return Ok(()),
+        }
+        write(&self.path, &content)
     }
 }
 
@@ -107,6 +145,22 @@ mod tests {
         write(&path, &offsets).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("there"), "0\n2\na 0 7\nb.c 11 9223372036854775807\n");
         assert_eq!(read(&path).expect("read"), offsets);
+    }
+
+    #[test]
+    fn a_file_is_written_when_its_content_changes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(RECOVERY_POINT);
+        let topic: Arc<str> = Arc::from("a");
+        let file = CheckpointFile::new(path.clone());
+        file.replace(Offsets::new).expect("nothing to write");
+        assert!(!fs::exists(&path));
+        file.replace(|| [((Arc::clone(&topic), 0), 7)].into()).expect("written");
+        file.lower(&topic, 0, 9).expect("not raised");
+        file.lower(&topic, 1, 3).expect("not known");
+        assert_eq!(read(&path).expect("read"), [((Arc::clone(&topic), 0), 7)].into());
+        file.lower(&topic, 0, 5).expect("lowered");
+        assert_eq!(CheckpointFile::new(path).load().expect("read"), [((topic, 0), 5)].into());
     }
 
     #[test]

@@ -61,6 +61,13 @@ pub enum StorageError {
     NoDirectory,
 }
 
+impl StorageError {
+    /// Whether only space is missing: what was written before is whole, and later writes may succeed.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}
+
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

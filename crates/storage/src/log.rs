@@ -294,6 +294,11 @@ impl Log {
         result
     }
 
+    /// As [`Self::or_offline`], for writes beside the log that can be done again when there is space.
+    fn or_offline_unless_full<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
+        if result.as_ref().is_err_and(StorageError::is_full) { result } else { self.or_offline(result) }
+    }
+
     /// For errors that cannot happen while the invariant of [`Segments`] holds.
     fn no_segment(&self) -> StorageError {
         StorageError::Corrupt { path: self.path(), reason: "the log has no segment".to_owned() }

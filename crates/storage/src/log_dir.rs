@@ -8,7 +8,7 @@ use ottla_env::fs::{self, FileLock};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
-use crate::checkpoint::{self, Offsets, RECOVERY_POINT};
+use crate::checkpoint::{CheckpointFile, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
 use crate::error::{OpenError, StorageError};
 use crate::meta_properties::MetaProperties;
 
@@ -25,8 +25,9 @@ pub struct LogDir {
     offline: AtomicBool,
     offline_reason: Mutex<Option<Arc<str>>>,
     doomed: Mutex<Vec<Doomed>>,
-    /// What the recovery point checkpoint holds.
-    recovery_points: Mutex<Offsets>,
+    pub(crate) recovery_points: CheckpointFile,
+    pub(crate) log_starts: CheckpointFile,
+    pub(crate) high_watermarks: CheckpointFile,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
@@ -58,7 +59,9 @@ impl LogDir {
             offline: AtomicBool::new(false),
             offline_reason: Mutex::new(None),
             doomed: Mutex::new(Vec::new()),
-            recovery_points: Mutex::new(Offsets::new()),
+            recovery_points: CheckpointFile::new(path.join(RECOVERY_POINT)),
+            log_starts: CheckpointFile::new(path.join(LOG_START)),
+            high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
             flush_wanted: AtomicBool::new(false),
             _lock: lock,
         }))
@@ -102,39 +105,6 @@ impl LogDir {
             *known = Some(Arc::from(reason));
         }
         self.offline.store(true, Ordering::Release);
-    }
-
-    /// Reads the recovery point checkpoint.
-    pub(crate) fn load_recovery_points(&self) -> Result<Offsets, StorageError> {
-        let offsets = checkpoint::read_or_empty(&self.path.join(RECOVERY_POINT))?;
-        self.recovery_points.lock().clone_from(&offsets);
-        Ok(offsets)
-    }
-
-    /// Replaces the recovery point checkpoint, if it changed.
-    pub(crate) fn write_recovery_points(&self, offsets: Offsets) -> Result<(), StorageError> {
-        let mut noted = self.recovery_points.lock();
-        if *noted != offsets {
-            checkpoint::write(&self.path.join(RECOVERY_POINT), &offsets)?;
-            *noted = offsets;
-        }
-        Ok(())
-    }
-
-    /// Before a log is cut at `offset`: the checkpoint must not claim that more of it was synced, since what is appended
-    /// next at those offsets was not.
-    pub(crate) fn lower_recovery_point(
-        &self,
-        topic: &Arc<str>,
-        partition: i32,
-        offset: i64,
-    ) -> Result<(), StorageError> {
-        let mut noted = self.recovery_points.lock();
-        match noted.get_mut(&(Arc::clone(topic), partition)) {
-            Some(point) if *point > offset => *point = offset,
-            Some(_) | None => return Ok(()),
-        }
-        checkpoint::write(&self.path.join(RECOVERY_POINT), &noted)
     }
 
     /// Asks the flusher to look at the logs in here.

@@ -20,7 +20,6 @@ use ottla_env::{fs, time};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
-use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
@@ -103,8 +102,6 @@ pub struct LogManager {
     /// One creation or deletion at a time.
     changing: Mutex<()>,
     clean_broker_epoch: Option<i64>,
-    /// What the checkpoint files hold, so that they are written only when that changed.
-    written: Mutex<BTreeMap<PathBuf, Offsets>>,
     stop: StopSignal,
     threads: Mutex<Vec<Thread>>,
 }
@@ -241,7 +238,8 @@ impl LogManager {
     /// The first failure; everything else was done all the same.
     pub fn stop(&self, broker_epoch: i64) -> Result<(), StorageError> {
         self.stop.stop();
-        for thread in std::mem::take(&mut *self.threads.lock()) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!(%error, "a thread of the log manager ended early");
             }

@@ -23,7 +23,7 @@ impl Log {
             // Somebody else's flush took ours along.
             return Ok(());
         }
-        self.or_offline(self.sync())
+        self.or_offline_unless_full(self.sync())
     }
 
     /// With `flushing` held.
@@ -32,9 +32,10 @@ impl Log {
         let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
         let active = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
-            segment.sync()?;
+            // No exception for a full device here: what a failed sync has made of earlier writes is unknown.
+            self.or_offline(segment.sync())?;
             if n < active {
-                segment.sync_indexes()?;
+                self.or_offline(segment.sync_indexes())?;
             }
         }
         self.write_epochs()?;
@@ -47,11 +48,12 @@ impl Log {
     }
 
     fn write_epochs(&self) -> Result<(), StorageError> {
-        if self.epochs_dirty.swap(false, Ordering::AcqRel) {
-            let text = self.epochs.read().to_text();
-            fs::write_atomically(self.folder.file(leader_epoch_cache::FILE_NAME), text)?;
+        if !self.epochs_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
         }
-        Ok(())
+        let text = self.epochs.read().to_text();
+        let written = fs::write_atomically(self.folder.file(leader_epoch_cache::FILE_NAME), text);
+        Ok(written.inspect_err(|_| self.epochs_dirty.store(true, Ordering::Release))?)
     }
 
     /// `flush.messages`, on the appender's thread; `flush.ms` is left to the flusher.
@@ -91,7 +93,7 @@ impl Log {
         for (offset, bytes) in pending {
             // A truncation since then has made it untrue.
             if offset <= self.log_end_offset() {
-                self.or_offline(self.snapshots.write(offset, &bytes, |o| self.is_base(o)))?;
+                self.or_offline_unless_full(self.snapshots.write(offset, &bytes, |o| self.is_base(o)))?;
             }
         }
         Ok(())
@@ -113,14 +115,14 @@ impl Log {
             let offset = self.log_end_offset();
             if self.flushed_offset() >= offset && (self.snapshots.has(offset) || offset == self.log_start_offset()) {
                 drop(appender);
-                return self.or_offline(self.write_epochs());
+                return self.or_offline_unless_full(self.write_epochs());
             }
             (offset, producer_snapshot::encode(&appender.producers))
         };
         self.flush()?;
         let _no_truncation = self.flushing.lock();
         if offset <= self.log_end_offset() {
-            self.or_offline(self.snapshots.write(offset, &snapshot, |o| self.is_base(o)))?;
+            self.or_offline_unless_full(self.snapshots.write(offset, &snapshot, |o| self.is_base(o)))?;
         }
         Ok(())
     }

@@ -40,7 +40,6 @@ impl Log {
         appender.producers.set_high_watermark(self.high_watermark());
         self.note_unstable(&appender);
         self.log_start_offset.fetch_min(offset, Ordering::AcqRel);
-        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
         self.log_end_offset.store(offset, Ordering::Release);
         Ok(())
     }
@@ -48,7 +47,8 @@ impl Log {
     /// The recovery point first, then the segments behind the cut, durably, then the end of the one that is cut: a crash in
     /// between leaves a log that is longer, never one with a gap or with records that only seem to be synced.
     fn cut_files(&self, offset: i64) -> Result<(), StorageError> {
-        self.folder.dir.lower_recovery_point(&self.topic, self.partition, offset)?;
+        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
+        self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
         let removed = self.segments.write().split_off(offset + 1);
         let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
         if !removed.is_empty() {
@@ -66,7 +66,8 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let mut appender = self.appender.lock();
         self.check_usable()?;
-        let lowered = self.folder.dir.lower_recovery_point(&self.topic, self.partition, offset);
+        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
+        let lowered = self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset);
         self.or_offline(lowered)?;
         let mut segments = self.segments.write();
         let removed = segments.split_off(i64::MIN);
@@ -133,7 +134,7 @@ impl Log {
         if let (Some(active), true) = (all.last(), count == all.len()) {
             let end = self.log_end_offset();
             let rolled = self.roll_at(&mut appender, active, end, &config, now_ms);
-            self.or_offline(rolled)?;
+            self.or_offline_unless_full(rolled)?;
         }
         let mut segments = self.segments.write();
         for segment in gone {

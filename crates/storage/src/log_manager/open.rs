@@ -9,7 +9,7 @@ use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
 use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs};
-use crate::checkpoint::{self, HIGH_WATERMARK, LOG_START, Offsets};
+use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
@@ -57,7 +57,6 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
         options,
         logs: RwLock::new(logs),
         changing: Mutex::new(()),
-        written: Mutex::new(BTreeMap::new()),
         stop: StopSignal::new(),
         threads: Mutex::new(Vec::new()),
     }))
@@ -84,9 +83,9 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
 /// Reads a directory's notes and lists its logs. The first value is the epoch of a clean stop.
 fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, Vec<Job>), StorageError> {
     let epoch = clean_shutdown::take(dir.path())?;
-    let recovery_points = dir.load_recovery_points()?;
-    let log_starts = checkpoint::read_or_empty(&dir.path().join(LOG_START))?;
-    let high_watermarks = checkpoint::read_or_empty(&dir.path().join(HIGH_WATERMARK))?;
+    let recovery_points = dir.recovery_points.load()?;
+    let log_starts = dir.log_starts.load()?;
+    let high_watermarks = dir.high_watermarks.load()?;
     let mut jobs = Vec::new();
     for entry in fs::read_dir(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
         let path = dir.path().join(&entry.name);
