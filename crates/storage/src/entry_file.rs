@@ -65,7 +65,7 @@ impl<const N: usize> EntryFile<N> {
             return Ok(());
         }
         let path = self.path();
-        let file = File::create(&path)?;
+        let file = File::create(&path).map_err(StorageError::Open)?;
         file.write_all_at(tail.pending.as_flattened(), tail.on_disk * N as u64)?;
         tail.on_disk += tail.pending.len() as u64;
         tail.pending.clear();
@@ -81,7 +81,7 @@ impl<const N: usize> EntryFile<N> {
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
         self.write_pending()?;
         let path = self.path();
-        let file = File::create(&path)?;
+        let file = File::create(&path).map_err(StorageError::Open)?;
         Ok(file.sync_data()?)
     }
 
@@ -96,7 +96,7 @@ impl<const N: usize> EntryFile<N> {
         tail.pending.clear();
         tail.on_disk = entries;
         let path = self.path();
-        let file = File::create(&path)?;
+        let file = File::create(&path).map_err(StorageError::Open)?;
         Ok(file.set_len(entries * N as u64)?)
     }
 
@@ -111,7 +111,7 @@ impl<const N: usize> EntryFile<N> {
         };
         let Some(last) = len.checked_sub(1) else { return Ok(None) };
         let path = self.path();
-        let file = File::open(&path)?;
+        let file = File::open(&path).map_err(StorageError::Open)?;
         self.entry_at(&file, last).map(Some)
     }
 
@@ -142,7 +142,7 @@ impl<const N: usize> EntryFile<N> {
             return Ok((0, None));
         }
         let path = self.path();
-        let file = File::open(&path)?;
+        let file = File::open(&path).map_err(StorageError::Open)?;
         self.search_file(&file, on_disk, before)
     }
 

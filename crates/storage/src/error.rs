@@ -18,6 +18,9 @@ pub enum StorageError {
     /// A file operation failed; the error names it and the file.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// A file cannot be opened, for want of descriptors perhaps; nothing is wrong with what is in it.
+    #[error("{0}")]
+    Open(io::Error),
     /// A file's content is not what Kafka's format says.
     #[error("{}: {reason}", path.display())]
     Corrupt {
@@ -62,9 +65,18 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether only space is missing: what was written before is whole, and later writes may succeed.
-    pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    /// Whether only space or descriptors are missing: what was written before is whole, and a later try may succeed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(_) => true,
+            Self::Io(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+            Self::Offline { .. }
+            | Self::Corrupt { .. }
+            | Self::Deleted { .. }
+            | Self::OffsetOutOfRange { .. }
+            | Self::TopicIdMismatch { .. }
+            | Self::NoDirectory => false,
+        }
     }
 }
 

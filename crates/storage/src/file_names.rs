@@ -16,6 +16,8 @@ pub(crate) const DELETED: &str = ".deleted";
 pub(crate) const CLEANED: &str = ".cleaned";
 /// Second suffix of a file that a finished compaction is putting in place.
 pub(crate) const SWAP: &str = ".swap";
+/// Second suffix of a file that is being replaced.
+pub(crate) const TEMPORARY: &str = ".tmp";
 /// Suffix of the directory of a deleted partition.
 pub(crate) const DELETE_DIR: &str = "-delete";
 /// Suffix of a directory that moves between log directories.

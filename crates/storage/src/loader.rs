@@ -17,7 +17,7 @@ use crate::batch_scan::{BatchScanner, read_batch};
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{
-    CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file,
+    CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TEMPORARY, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file,
 };
 use crate::leader_epoch_cache::{self, LeaderEpochCache};
 use crate::log_dir::LogFolder;
@@ -86,6 +86,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     let producers = load_producers(&segments, &snapshots, trusted, log_start_offset)?;
     // What recovery read is in the page cache at best; the owner's next flush makes it durable.
     let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
+    segments.iter().for_each(|segment| segment.close());
     Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
 }
 
@@ -94,7 +95,7 @@ fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, StorageError> {
     let path = folder.path();
     let mut kept = BTreeMap::new();
     for DirEntry { name, is_dir, len } in fs::read_dir(&path)? {
-        let leftover = [DELETED, CLEANED, ".tmp"].iter().any(|suffix| name.ends_with(suffix));
+        let leftover = [DELETED, CLEANED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix));
         if is_dir {
             continue;
         }
@@ -159,7 +160,7 @@ pub(crate) fn create_segment(
 ) -> Result<Segment, StorageError> {
     let files = SegmentFiles::default();
     let segment = Segment::new(Arc::clone(folder), base_offset, base_offset, files, now_ms, jitter(config));
-    segment.create_file()?;
+    segment.create_files()?;
     Ok(segment)
 }
 

@@ -296,7 +296,7 @@ impl Log {
 
     /// As [`Self::or_offline`], for writes beside the log that can be done again when there is space.
     fn or_offline_unless_full<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if result.as_ref().is_err_and(StorageError::is_full) { result } else { self.or_offline(result) }
+        if result.as_ref().is_err_and(StorageError::may_pass) { result } else { self.or_offline(result) }
     }
 
     /// For errors that cannot happen while the invariant of [`Segments`] holds.

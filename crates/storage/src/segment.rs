@@ -99,7 +99,7 @@ struct Tail {
 }
 
 impl Segment {
-    /// A segment whose files exist, or will be created by [`Self::create_file`].
+    /// A segment whose files exist, or will be created by [`Self::create_files`].
     pub(crate) fn new(
         folder: Arc<LogFolder>,
         base_offset: i64,
@@ -130,14 +130,12 @@ impl Segment {
         }
     }
 
-    /// Creates the `.log` file. Its name is durable after the next sync of the directory.
-    pub(crate) fn create_file(&self) -> Result<(), StorageError> {
-        let file = File::create(self.folder.file(&offset_file(self.base_offset, LOG)))?;
-        file.set_len(0)?;
-        *self.handle.lock() = Some(Arc::new(file));
-        // Kafka takes a missing index for a broken one.
-        for path in [self.offsets.file().path(), self.times.file().path()] {
-            File::create(path)?.set_len(0)?;
+    /// Creates the files, empty. Their names are durable after the next sync of the directory.
+    pub(crate) fn create_files(&self) -> Result<(), StorageError> {
+        let log = self.folder.file(&offset_file(self.base_offset, LOG));
+        // The indexes too: Kafka takes a missing one for a broken one.
+        for path in [log, self.offsets.file().path(), self.times.file().path()] {
+            File::create(path).map_err(StorageError::Open)?.set_len(0)?;
         }
         Ok(())
     }
@@ -163,7 +161,8 @@ impl Segment {
         if let Some(file) = &*handle {
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(File::open_rw(self.folder.file(&offset_file(self.base_offset, LOG)))?);
+        let path = self.folder.file(&offset_file(self.base_offset, LOG));
+        let file = Arc::new(File::open_rw(path).map_err(StorageError::Open)?);
         *handle = Some(Arc::clone(&file));
         Ok(file)
     }
@@ -171,8 +170,13 @@ impl Segment {
     /// Gives the descriptor back if nobody asked for it since the last call.
     pub(crate) fn close_if_idle(&self) {
         if !self.used.swap(false, Ordering::Relaxed) {
-            *self.handle.lock() = None;
+            self.close();
         }
+    }
+
+    /// Gives the descriptor back; the next use opens the file again.
+    pub(crate) fn close(&self) {
+        *self.handle.lock() = None;
     }
 
     /// Whether the segment must be closed before `incoming` bytes that reach up to `last_offset` are appended.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use ottla_env::fs;
+use ottla_env::fs::{self, File};
 use parking_lot::Mutex;
 
 use crate::error::StorageError;
-use crate::file_names::{SNAPSHOT, offset_file};
+use crate::file_names::{SNAPSHOT, TEMPORARY, offset_file};
 use crate::log_dir::LogFolder;
 use crate::producer_snapshot;
 use crate::producer_state::ProducerState;
@@ -25,9 +25,16 @@ impl SnapshotFiles {
         Self { folder, offsets: Mutex::new(offsets) }
     }
 
-    /// Writes the snapshot of all batches below `offset`, durably. Older ones go unless they belong to a segment.
+    /// Writes the snapshot of all batches below `offset`. Older ones go unless they belong to a segment.
+    ///
+    /// It is not synced: a snapshot that a loss of power tears fails its checksum, and the one before serves.
     pub(crate) fn write(&self, offset: i64, bytes: &[u8], is_base: impl Fn(i64) -> bool) -> Result<(), StorageError> {
-        fs::write_atomically(self.folder.file(&offset_file(offset, SNAPSHOT)), bytes)?;
+        let name = offset_file(offset, SNAPSHOT);
+        let temporary = self.folder.file(&format!("{name}{TEMPORARY}"));
+        let file = File::create(&temporary).map_err(StorageError::Open)?;
+        file.set_len(0)?;
+        file.write_all_at(bytes, 0)?;
+        fs::rename(temporary, self.folder.file(&name))?;
         let mut offsets = self.offsets.lock();
         offsets.insert(offset);
         let needless: Vec<_> = offsets.range(..offset).copied().filter(|o| !is_base(*o)).collect();

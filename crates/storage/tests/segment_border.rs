@@ -4,8 +4,7 @@
 
 mod support;
 
-use ottla_protocol::record_batch::set_base_offset;
-use ottla_protocol::record_batch::set_leader_epoch;
+use ottla_protocol::record_batch::{batches, set_base_offset, set_leader_epoch};
 use ottla_storage::{LogDir, OpenOptions};
 use proptest::prelude::*;
 use support::*;
@@ -69,6 +68,17 @@ proptest! {
         let wanted: Vec<u8> = expected.iter().skip(first).flat_map(|(_, bytes)| bytes.clone()).collect();
         let mut budget = budgets.iter().cycle();
         let read = read_all(&log, from, || *budget.next().expect("endless"));
+        for (n, bound) in (0..=log.log_end_offset()).step_by(3).enumerate() {
+            let offset = bound * (n as i64 % 5) / 5;
+            let slice = log.read(offset, *budget.next().expect("endless"), bound, true).expect("read").slice;
+            let bytes = slice.map_or_else(Vec::new, |slice| slice.read().expect("whole"));
+            let last = batches(&bytes).last().map(|b| b.expect("a batch").0.next_offset());
+            prop_assert!(last.is_none_or(|next| next <= bound), "read up to {last:?} of {bound}");
+            // The batch that holds the offset ends below the bound: it must be given.
+            let holder = expected.partition_point(|(first, _)| *first <= offset);
+            let ends = expected.get(holder).map_or(log.log_end_offset(), |(first, _)| *first);
+            prop_assert_eq!(last.is_some(), offset < bound && ends <= bound, "offset {} bound {}", offset, bound);
+        }
         prop_assert_eq!(read, if log.log_end_offset() == 0 { Vec::new() } else { wanted });
     }
 }

@@ -138,8 +138,7 @@ impl Log {
             segment.close_for_appends()?;
             self.or_offline(segment.write_indexes())?;
         }
-        self.close_idle_files();
-        self.close_idle_files();
+        self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())
     }
 }

@@ -152,7 +152,7 @@ fn offsets(logs: &[Arc<Log>], offset: impl Fn(&Log) -> Option<i64>) -> Offsets {
 fn or_offline(dir: &LogDir, written: Result<(), StorageError>) {
     match written {
         Ok(()) => {}
-        Err(error) if error.is_full() => tracing::warn!(%error, "checkpoint waits for space"),
+        Err(error) if error.may_pass() => tracing::warn!(%error, "checkpoint waits for space"),
         Err(error) => dir.set_offline(&error.to_string()),
     }
 }

@@ -55,9 +55,14 @@ pub fn append(log: &Log, mut batch: Vec<u8>) -> AppendInfo {
 pub fn read_all(log: &Log, mut offset: i64, mut max_bytes: impl FnMut() -> u32) -> Vec<u8> {
     let mut all = Vec::new();
     while offset < log.log_end_offset() {
-        let info = log.read(offset, max_bytes(), i64::MAX, true).expect("read");
+        let budget = max_bytes();
+        let info = log.read(offset, budget, i64::MAX, true).expect("read");
         let slice = info.slice.expect("one batch at least");
         let bytes = slice.read().expect("whole");
+        assert!(
+            slice.len <= budget || batches(&bytes).count() == 1,
+            "only a single batch may be larger than the budget"
+        );
         let mut next = None;
         let mut walk = batches(&bytes);
         for item in &mut walk {
