@@ -6,9 +6,9 @@
 //!                                      └──────────────── retry ──────────────────┘
 //! ```
 //!
-//! Order on retry: batch ids grow in the order of sending and a batch that comes back is put where its id belongs. While
-//! one that was sent before waits again, nothing of its partition is drained until all its batches in flight have come
-//! back; then they leave again in their order.
+//! Order on retry: batch ids grow in the order of sending and a batch that comes back is put where its id belongs. Then
+//! nothing of its partition is drained until all its batches in flight have come back, and they leave again in their
+//! order.
 //!
 //! Sequences (idempotence): a batch gets its first sequence when it is first drained and keeps it. When a batch is lost
 //! for good the sequence has a gap that the broker would refuse, so the partition begins again with a higher producer
@@ -83,6 +83,8 @@ struct Queue {
     waiting: VecDeque<Batch>,
     in_flight: BTreeMap<u64, OutcomeReceiver>,
     not_before_ms: i64,
+    /// A batch came back: nothing leaves before the others have come back too.
+    stalled: bool,
     identity: Option<Identity>,
     /// A batch was lost for good: begin a new epoch before anything else is sent.
     broken: bool,
@@ -251,6 +253,7 @@ impl Accumulator {
         let Drained { topic, partition, mut batch } = drained;
         let Some(queue) = self.queue(&topic, partition) else { return };
         queue.in_flight.remove(&batch.id);
+        queue.stalled = true;
         batch.attempts += 1;
         queue.not_before_ms = queue.not_before_ms.max(not_before_ms);
         let at = queue.waiting.partition_point(|b| b.id < batch.id);
@@ -291,8 +294,7 @@ impl Queue {
 
     /// From when on its first batch may be sent; `None` when there is none or it must wait for others to come back.
     fn sendable_at_ms(&self, limits: &Limits, flushing: bool) -> Option<i64> {
-        let again = self.waiting.front().is_some_and(|b| b.attempts > 0);
-        let must_wait = limits.idempotent && (again || self.broken) && !self.in_flight.is_empty();
+        let must_wait = limits.idempotent && (self.stalled || self.broken) && !self.in_flight.is_empty();
         let lingers_until = match (self.waiting.front(), &self.open) {
             (Some(_), _) => 0,
             (None, Some(_)) if flushing => 0,
@@ -309,6 +311,7 @@ impl Queue {
             self.identify(producer.as_ref()?)?;
         }
         let batch = self.waiting.pop_front()?;
+        self.stalled = false;
         self.in_flight.insert(batch.id, batch.subscribe());
         Some(batch)
     }
@@ -338,3 +341,6 @@ impl Queue {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests;
