@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use ottla_metadata::config::row::ConfigType;
-use ottla_metadata::config::topic as table;
+use ottla_metadata::config;
+use ottla_metadata::config::alter::{AlterError, AlterOp};
+use ottla_metadata::image::ConfigResourceType;
 use ottla_metadata::records::{ConfigRecord, MetadataRecord};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::alter_configs_request::AlterConfigsRequest;
@@ -14,14 +15,8 @@ use ottla_protocol::messages::incremental_alter_configs_request::{AlterableConfi
 use ottla_protocol::messages::incremental_alter_configs_response::{self, IncrementalAlterConfigsResponse};
 use ottla_protocol::writer::EncodeError;
 
-use crate::configs::{TOPIC, check_topic_value};
+use crate::configs::{TOPIC, check_topic};
 use crate::decision::{Decision, RECORDS_PER_REQUEST_MAX, Refusal, View};
-
-/// Operations of a request (`AlterConfigOp.OpType`).
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
 
 type Values = BTreeMap<String, String>;
 
@@ -129,48 +124,25 @@ fn apply(old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Ref
             return Err(Refusal::new(ErrorCode::InvalidRequest, "Error due to duplicate config keys"));
         }
         let name = operation.name;
-        match (operation.config_operation, operation.value) {
-            (DELETE, _) => {
-                new.remove(name);
-            }
-            (SET, Some(value)) => {
-                new.insert(name.to_owned(), value.to_owned());
-            }
-            (APPEND | SUBTRACT, Some(value)) => {
-                let list = changed_list(old, name, value, operation.config_operation == APPEND)?;
-                new.insert(name.to_owned(), list);
-            }
-            (SET | APPEND | SUBTRACT, None) => {
-                return Err(Refusal::new(ErrorCode::InvalidConfig, format!("Null value not supported for {name}")));
-            }
-            (other, _) => {
-                return Err(Refusal::new(ErrorCode::InvalidRequest, format!("Unknown operation {other} for {name}")));
-            }
-        }
+        let op = AlterOp::from_code(operation.config_operation).ok_or_else(|| {
+            let message = format!("Unknown operation {} for {name}", operation.config_operation);
+            Refusal::new(ErrorCode::InvalidRequest, message)
+        })?;
+        let current = old.get(name).map(String::as_str);
+        match config::alter::alter(ConfigResourceType::Topic, name, current, op, operation.value).map_err(refusal)? {
+            Some(value) => new.insert(name.to_owned(), value),
+            None => new.remove(name),
+        };
     }
     Ok(new)
 }
 
-/// A list with elements added or taken away; one that is not set begins as its default.
-fn changed_list(old: &Values, name: &str, elements: &str, append: bool) -> Result<String, Refusal> {
-    let row = table::row(name).filter(|row| row.kind == ConfigType::List).ok_or_else(|| {
-        let message = format!("Can't append to or subtract from {name} because its type is not LIST.");
-        Refusal::new(ErrorCode::InvalidConfig, message)
-    })?;
-    let split = |text: &str| -> Vec<String> {
-        text.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect()
+fn refusal(error: AlterError) -> Refusal {
+    let code = match error {
+        AlterError::NoValue(_) => ErrorCode::InvalidRequest,
+        AlterError::NotAList(_) => ErrorCode::InvalidConfig,
     };
-    let mut list = split(old.get(name).map(String::as_str).or(row.default).unwrap_or_default());
-    for element in split(elements) {
-        match (list.iter().position(|e| *e == element), append) {
-            (None, true) => list.push(element),
-            (Some(at), false) => {
-                list.remove(at);
-            }
-            (Some(_), true) | (None, false) => {}
-        }
-    }
-    Ok(list.join(","))
+    Refusal::new(code, error.to_string())
 }
 
 /// The records that lead from the old properties to the new ones, each of which must be valid.
@@ -179,9 +151,9 @@ fn changes(name: &str, old: &Values, new: &Values) -> Result<Vec<MetadataRecord>
         let (resource_name, name, value) = (name.to_owned(), key.clone(), value.cloned());
         MetadataRecord::from(ConfigRecord { resource_type: TOPIC, resource_name, name, value })
     };
+    check_topic(name, new)?;
     let mut records = Vec::new();
     for (key, value) in new {
-        check_topic_value(key, value)?;
         if old.get(key) != Some(value) {
             records.push(record(key, Some(value)));
         }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use ottla_metadata::MetadataImage;
-use ottla_metadata::config::row::Served;
-use ottla_metadata::config::{suggest, topic as table};
+use ottla_metadata::config::describe::{DescribedConfig, describe_topic};
+use ottla_metadata::config::{Layers, check_topic_configs};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::create_topics_request::CreatableTopic;
-use ottla_protocol::messages::create_topics_response::CreatableTopicConfigs;
 
 use crate::decision::{Refusal, View};
 use crate::features::ELIGIBLE_LEADER_REPLICAS_VERSION;
@@ -40,21 +39,13 @@ pub(crate) fn unclean_leader_election(view: &View<'_>, topic: &str) -> bool {
     set.unwrap_or(view.options.unclean_leader_election_enable)
 }
 
-/// Whether a topic may have this property with this value.
-pub(crate) fn check_topic_value(name: &str, value: &str) -> Result<(), Refusal> {
-    let refuse = |message: String| Err(Refusal::new(ErrorCode::InvalidConfig, message));
-    let Some(row) = table::row(name) else {
-        let nearest = suggest::nearest(name, table::rows().map(|r| r.name));
-        let hint = nearest.map_or(String::new(), |n| format!("; did you mean {n}?"));
-        return refuse(format!("Unknown topic config name: {name}{hint}"));
-    };
-    if let Err(invalid) = row.parse(value) {
-        return refuse(invalid.to_string());
+/// Whether a topic may have these properties; those that have no effect yet are named in the log.
+pub(crate) fn check_topic(topic: &str, values: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let unserved = check_topic_configs(values).map_err(|e| Refusal::new(ErrorCode::InvalidConfig, e.to_string()))?;
+    for name in unserved {
+        tracing::warn!(topic, "{name} is kept, but has no effect yet");
     }
-    match row.served {
-        Served::Refuse(why) if row.default != Some(value) => refuse(format!("{name}: {why}")),
-        Served::Refuse(_) | Served::Warn | Served::Yes { .. } => Ok(()),
-    }
+    Ok(())
 }
 
 /// The configs of a topic that is to be created.
@@ -65,22 +56,14 @@ pub(crate) fn of_new_topic(topic: &CreatableTopic<'_>) -> Result<BTreeMap<String
             let message = format!("Null value not supported for topic configs: {}", config.name);
             return Err(Refusal::new(ErrorCode::InvalidConfig, message));
         };
-        check_topic_value(config.name, value)?;
         configs.insert(config.name.to_owned(), value.to_owned());
     }
+    check_topic(topic.name, &configs)?;
     Ok(configs)
 }
 
-/// The configs of a topic that was created, for the response.
-pub(crate) fn of_created_topic<'a>(
-    _view: &View<'_>,
-    configs: &'a BTreeMap<String, String>,
-) -> Vec<CreatableTopicConfigs<'a>> {
-    let config = |(name, value): (&'a String, &'a String)| CreatableTopicConfigs {
-        name,
-        value: Some(value),
-        config_source: 1,
-        ..Default::default()
-    };
-    configs.iter().map(config).collect()
+/// Everything that a created topic has, for the response: its own, and what it inherits.
+pub(crate) fn describe_created(view: &View<'_>, configs: &BTreeMap<String, String>) -> Vec<DescribedConfig> {
+    let Some(broker) = &view.options.config else { return Vec::new() };
+    describe_topic(&Layers::of_new_topic(broker, &view.image.configs, configs))
 }

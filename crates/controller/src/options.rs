@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ottla_metadata::config::BrokerConfig;
 use ottla_storage::LogDir;
 
 use crate::raft::{Endpoint, RaftOptions, VoterSet};
@@ -15,6 +16,9 @@ pub struct ControllerOptions {
     pub cluster_id: String,
     /// The controller listeners as others reach them, the first of `controller.listener.names` first.
     pub listeners: Vec<ControllerListener>,
+    /// The node's whole configuration, for what the response to CreateTopics says of a topic's configs; without it the
+    /// response says nothing of them.
+    pub config: Option<Arc<BrokerConfig>>,
     /// `num.partitions`.
     pub num_partitions: i32,
     /// `default.replication.factor`.
@@ -79,6 +83,7 @@ impl ControllerOptions {
             node_id,
             cluster_id: cluster_id.into(),
             listeners: Vec::new(),
+            config: None,
             num_partitions: 1,
             default_replication_factor: 1,
             delete_topic_enable: true,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ottla_metadata::config::describe::DescribedConfig;
 use ottla_metadata::records::{ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord};
 use ottla_metadata::topic_name;
 use ottla_protocol::error_code::ErrorCode;
@@ -9,7 +10,9 @@ use ottla_protocol::ids::Uuid;
 use ottla_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest,
 };
-use ottla_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use ottla_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
+};
 use ottla_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use ottla_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 use ottla_protocol::writer::EncodeError;
@@ -25,6 +28,8 @@ struct Created {
     partitions: Vec<PartitionRecord>,
     replication_factor: i16,
     configs: BTreeMap<String, String>,
+    /// All of its configs, its own and inherited ones.
+    described: Vec<DescribedConfig>,
 }
 
 /// Creates each topic of the request or says why not; the others are created all the same.
@@ -61,7 +66,7 @@ pub(crate) fn create_topics(
     if request.validate_only {
         records.clear();
     }
-    let topics = decided.iter().map(|(name, outcome)| result(view, name, outcome.as_ref())).collect();
+    let topics = decided.iter().map(|(name, outcome)| result(name, outcome.as_ref())).collect();
     Decision::new(records, &CreateTopicsResponse { topics, ..Default::default() }, version)
 }
 
@@ -80,14 +85,14 @@ fn creation_records(name: &str, created: &Created) -> Vec<MetadataRecord> {
     std::iter::once(topic.into()).chain(configs).chain(partitions).collect()
 }
 
-fn result<'a>(view: &View<'_>, name: &'a str, outcome: Result<&'a Created, &'a Refusal>) -> CreatableTopicResult<'a> {
+fn result<'a>(name: &'a str, outcome: Result<&'a Created, &'a Refusal>) -> CreatableTopicResult<'a> {
     match outcome {
         Ok(created) => CreatableTopicResult {
             name,
             topic_id: created.id,
             num_partitions: i32::try_from(created.partitions.len()).unwrap_or(i32::MAX),
             replication_factor: created.replication_factor,
-            configs: Some(configs::of_created_topic(view, &created.configs)),
+            configs: Some(created.described.iter().map(described).collect()),
             ..Default::default()
         },
         Err(refusal) => CreatableTopicResult {
@@ -96,6 +101,17 @@ fn result<'a>(view: &View<'_>, name: &'a str, outcome: Result<&'a Created, &'a R
             error_message: Some(&refusal.message),
             ..Default::default()
         },
+    }
+}
+
+fn described(config: &DescribedConfig) -> CreatableTopicConfigs<'_> {
+    CreatableTopicConfigs {
+        name: config.row.name,
+        value: config.value.as_deref(),
+        read_only: config.read_only,
+        config_source: config.source as i8,
+        is_sensitive: config.row.is_sensitive(),
+        ..Default::default()
     }
 }
 
@@ -114,7 +130,9 @@ fn create_topic(view: &View<'_>, topic: &CreatableTopic<'_>, accepted: &BTreeSet
         .zip(assignments)
         .map(|(number, replicas)| new_partition(view, id, number, replicas))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Created { id, partitions, replication_factor: i16::try_from(replication_factor).unwrap_or(i16::MAX), configs })
+    let described = configs::describe_created(view, &configs);
+    let replication_factor = i16::try_from(replication_factor).unwrap_or(i16::MAX);
+    Ok(Created { id, partitions, replication_factor, configs, described })
 }
 
 /// Kafka never gives out an id whose text begins with a dash, which a command line would take for an option.

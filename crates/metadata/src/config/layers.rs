@@ -55,6 +55,12 @@ impl<'a> Layers<'a> {
         Self { topic: configs.topic(topic).map(|values| &**values), ..Self::of_broker(broker, configs) }
     }
 
+    /// Those of a topic that is only being created, with what it is to have of its own.
+    #[must_use]
+    pub fn of_new_topic(broker: &'a BrokerConfig, configs: &'a ConfigsImage, own: &'a BTreeMap<String, String>) -> Self {
+        Self { topic: Some(own), ..Self::of_broker(broker, configs) }
+    }
+
     /// Those of this broker.
     #[must_use]
     pub fn of_broker(broker: &'a BrokerConfig, configs: &'a ConfigsImage) -> Self {

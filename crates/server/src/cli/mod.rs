@@ -9,6 +9,7 @@ mod consume;
 mod group;
 mod produce;
 mod record_format;
+mod storage;
 mod topic;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ const TOOL_THREADS: usize = 2;
 pub(crate) enum Command {
     /// Run a node
     Server(serve::ServerArgs),
+    /// Format log directories, show what they are, make an id
+    Storage(storage::StorageArgs),
     /// Create, list, describe, delete and alter topics
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -59,6 +62,7 @@ impl Command {
         };
         match self {
             Self::Server(args) => serve::run(&args),
+            Self::Storage(args) => storage::run(&args).map(|()| ExitCode::SUCCESS),
             Self::Topic(command) => tool(Box::pin(topic::run(command))),
             Self::Produce(args) => tool(Box::pin(produce::run(args))),
             Self::Consume(args) => tool(Box::pin(consume::run(args))),

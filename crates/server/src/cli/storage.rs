@@ -95,7 +95,7 @@ fn load(path: &Path) -> anyhow::Result<BrokerConfig> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut settings = Settings::empty();
     settings.add_file(&path.display().to_string(), &bytes)?;
-    let (config, warnings) = BrokerConfig::from_settings(settings)?;
+    let (config, warnings) = BrokerConfig::from_settings(&settings)?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -123,7 +123,7 @@ fn format_directories(args: &FormatArgs) -> anyhow::Result<()> {
 
 fn quorum(config: &BrokerConfig, args: &QuorumArgs) -> anyhow::Result<QuorumKind> {
     let dynamic = args.standalone || args.no_initial_controllers || args.initial_controllers.is_some();
-    if let ConfiguredQuorum::Static { .. } = &config.quorum.kind {
+    if let ConfiguredQuorum::Static { .. } = &config.quorum {
         if dynamic {
             bail!(
                 "controller.quorum.voters makes the quorum static; remove it and set controller.quorum.bootstrap.servers \

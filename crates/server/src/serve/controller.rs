@@ -15,7 +15,7 @@ use super::directories::Identity;
 
 /// Opens the metadata log and starts the controller on it.
 pub(super) fn start(
-    config: &BrokerConfig,
+    config: &Arc<BrokerConfig>,
     identity: &Identity,
     listeners: Vec<ControllerListener>,
     dir: Arc<LogDir>,
@@ -33,6 +33,10 @@ pub(super) fn start(
     }
     quorum.segment_bytes = config.metadata_log_segment_bytes;
     quorum.segment_ms = config.metadata_log_segment_ms;
+    quorum.raft.election_timeout_ms = config.controller_quorum_election_timeout_ms;
+    quorum.raft.election_backoff_max_ms = config.controller_quorum_election_backoff_max_ms;
+    quorum.raft.fetch_timeout_ms = config.controller_quorum_fetch_timeout_ms;
+    quorum.raft.retry_backoff_ms = config.controller_quorum_retry_backoff_ms;
     QuorumController::start(options(config, identity, listeners), quorum, loader)
 }
 
@@ -41,12 +45,15 @@ pub(super) fn listeners(bound: &[BoundListener]) -> Vec<ControllerListener> {
     bound.iter().filter(|b| b.listener.is_controller).map(listener).collect()
 }
 
-fn options(config: &BrokerConfig, identity: &Identity, listeners: Vec<ControllerListener>) -> ControllerOptions {
+fn options(config: &Arc<BrokerConfig>, identity: &Identity, listeners: Vec<ControllerListener>) -> ControllerOptions {
     let mut options = ControllerOptions::new(config.node_id, &identity.cluster_id);
     options.listeners = listeners;
+    options.config = Some(Arc::clone(config));
     options.num_partitions = config.num_partitions;
     options.default_replication_factor = config.default_replication_factor;
     options.delete_topic_enable = config.delete_topic_enable;
+    options.min_insync_replicas = config.min_insync_replicas;
+    options.unclean_leader_election_enable = config.unclean_leader_election_enable;
     options.session_timeout_ms = config.broker_session_timeout_ms;
     options.snapshot_after_bytes =
         u64::try_from(config.metadata_log_max_record_bytes_between_snapshots).unwrap_or(options.snapshot_after_bytes);
