@@ -80,7 +80,15 @@ impl LeaderEpochCache {
         if self.entries.last().is_some_and(|last| last.epoch == epoch && last.start_offset <= start_offset) {
             return false;
         }
-        self.entries.retain(|entry| entry.epoch < epoch && entry.start_offset < start_offset);
+        let before = self.entries.len();
+        self.entries.retain(|entry| {
+            let begun = entry.epoch == epoch && entry.start_offset <= start_offset;
+            begun || (entry.epoch < epoch && entry.start_offset < start_offset)
+        });
+        // A scan from the middle of an epoch finds it begun; only what contradicted it goes.
+        if self.entries.last().is_some_and(|last| last.epoch == epoch) {
+            return self.entries.len() != before;
+        }
         self.entries.push(EpochStart { epoch, start_offset });
         true
     }
@@ -187,6 +195,15 @@ mod tests {
         assert_eq!(cache.to_text(), "0\n3\n0 0\n2 17\n7 42\n");
         assert_eq!(cache.epoch_at(16), Some(0));
         assert_eq!(cache.epoch_at(42), Some(7));
+    }
+
+    #[test]
+    fn a_scan_from_within_an_epoch_leaves_its_start() {
+        let mut cache = cache();
+        assert!(cache.assign(2, 30), "epoch 5 contradicts it");
+        assert_eq!(cache.to_text(), "0\n2\n0 0\n2 17\n");
+        assert!(!cache.assign(2, 31) && cache.assign(5, 42));
+        assert_eq!(cache, self::cache());
     }
 
     #[test]

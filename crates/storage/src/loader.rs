@@ -147,6 +147,8 @@ fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segme
     }
     if segments.len() == 0 {
         segments.insert(Arc::new(create_segment(plan.folder, plan.log_start_offset.max(0), plan.config, plan.now_ms)?));
+        // A later segment must not survive a crash without the first: the log would seem to start there.
+        fs::sync_dir(plan.folder.path())?;
     }
     Ok(segments)
 }
@@ -160,8 +162,21 @@ pub(crate) fn create_segment(
 ) -> Result<Segment, StorageError> {
     let files = SegmentFiles::default();
     let segment = Segment::new(Arc::clone(folder), base_offset, base_offset, files, now_ms, jitter(config));
-    segment.create_files()?;
+    segment.create_files().inspect_err(|_| remove_half_made(folder, base_offset))?;
     Ok(segment)
+}
+
+/// What a failed creation left behind: the next process would take an empty segment for the end of the log, although
+/// appends have gone on in the one before.
+fn remove_half_made(folder: &LogFolder, base_offset: i64) {
+    for suffix in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+        let path = folder.file(&offset_file(base_offset, suffix));
+        if fs::exists(&path)
+            && let Err(error) = fs::remove_file(&path)
+        {
+            folder.dir.set_offline(&format!("a segment that could not be made cannot be removed: {error}"));
+        }
+    }
 }
 
 fn jitter(config: &LogConfig) -> i64 {

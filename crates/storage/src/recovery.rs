@@ -27,17 +27,33 @@ pub(crate) fn recover(
     report: &mut RecoveryReport,
 ) -> Result<(), StorageError> {
     let all: Vec<_> = segments.iter().cloned().collect();
+    let mut last_epoch = i32::MIN;
     for (n, segment) in all.iter().enumerate() {
         // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known.
         if segment.next_offset() <= from && n + 1 < all.len() {
             continue;
         }
-        if scan(plan, segment, from, epochs, report)? {
+        let whole = scan(plan, segment, from, epochs, &mut last_epoch, report)?;
+        if whole && all.get(n + 1).is_none_or(|next| follows(plan, from, segment, next)) {
             continue;
         }
         return cut(plan, segment, segments, report);
     }
     Ok(())
+}
+
+/// Whether a segment continues the one before it. It does not behind a hole: the end of a segment that was not synced when
+/// the power went may be lost at the border of two batches, so that it looks whole (appends leave no gap there, but
+/// compaction does). Nor if it overlaps: a truncation had removed it, but its removal was lost, and the one before has grown.
+fn follows(plan: &Plan<'_>, from: i64, segment: &Segment, next: &Segment) -> bool {
+    let (end, base) = (segment.next_offset(), next.base_offset());
+    end < from || base == end || (base > end && plan.config.cleanup_policy.compact)
+}
+
+/// Whether a batch is of an earlier leader than the one before it: a truncation had taken it away, but a crash brought it
+/// back behind what was appended since, in its old place or with a segment whose removal was not synced.
+fn is_leftover(at: &BatchAt, from: i64, last_epoch: i32) -> bool {
+    at.header.base_offset >= from && at.header.partition_leader_epoch < last_epoch
 }
 
 /// Makes whole batches the content of a segment, from the recovery point on. False when other bytes follow them.
@@ -46,18 +62,25 @@ fn scan(
     segment: &Segment,
     from: i64,
     epochs: &mut LeaderEpochCache,
+    last_epoch: &mut i32,
     report: &mut RecoveryReport,
 ) -> Result<bool, StorageError> {
     let size = segment.size();
     let known = if segment.base_offset() < from { segment.indexed_below(from)? } else { None };
     let (start, offset) = known.map_or((0, segment.base_offset()), |at| (at.end(), at.header.next_offset()));
     segment.rewind(start, offset, from)?;
+    *last_epoch = known.map_or(*last_epoch, |at| at.header.partition_leader_epoch.max(*last_epoch));
     let file = segment.file()?;
     let mut reader = BatchReader::new(&file, start, size);
     let mut next_offset = offset;
     let whole = loop {
         match reader.next()? {
-            Step::Batch(at) if at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0 => {
+            Step::Batch(at)
+                if at.header.base_offset >= next_offset
+                    && at.header.last_offset_delta >= 0
+                    && !is_leftover(&at, from, *last_epoch) =>
+            {
+                *last_epoch = at.header.partition_leader_epoch;
                 next_offset = at.header.next_offset();
                 epochs.assign(at.header.partition_leader_epoch, at.header.base_offset);
                 segment.adopt(&at, plan.config.index_interval_bytes)?;

@@ -508,9 +508,12 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes the file end at `position`, where the log ends with `offset`.
+    /// Makes the file end at `position`, where the log ends with `offset`. Synced at once: flushes begin at the log end
+    /// from now on, perhaps in a new segment, and would never come by what a crash brings back here.
     pub(crate) fn truncate_files(&self, position: u64, offset: i64) -> Result<(), StorageError> {
-        self.file()?.set_len(position)?;
+        let file = self.file()?;
+        file.set_len(position)?;
+        file.sync_data()?;
         self.truncate_indexes(position, offset)
     }
 

@@ -200,7 +200,11 @@ impl Log {
     ) -> Result<Arc<Segment>, StorageError> {
         let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
         if active.should_roll(config, bytes, summary.last_offset, summary.max_timestamp, now_ms) {
-            return self.roll_at(appender, &active, first_offset, config, now_ms);
+            // A follower's batch may leave a gap (compaction on the leader): it goes into the new segment, so that a hole
+            // between two segments is always a loss. Unless the segment's relative offsets could not span it.
+            let end = self.log_end_offset();
+            let spans = i32::try_from(summary.last_offset - end).is_ok();
+            return self.roll_at(appender, &active, if spans { end } else { first_offset }, config, now_ms);
         }
         Ok(active)
     }
@@ -215,8 +219,9 @@ impl Log {
         now_ms: i64,
     ) -> Result<Arc<Segment>, StorageError> {
         active.close_for_appends()?;
-        let segment = Arc::new(create_segment(&self.folder, base_offset, config, now_ms)?);
+        // Also if it fails: names were made and removed.
         self.names_dirty.store(true, Ordering::Release);
+        let segment = Arc::new(create_segment(&self.folder, base_offset, config, now_ms)?);
         appender.pending_snapshots.push((base_offset, producer_snapshot::encode(&appender.producers)));
         if appender.pending_snapshots.len() > PENDING_SNAPSHOTS_MAX {
             appender.pending_snapshots.remove(0);
