@@ -29,8 +29,9 @@ pub(crate) fn recover(
     let all: Vec<_> = segments.iter().cloned().collect();
     let mut last_epoch = i32::MIN;
     for (n, segment) in all.iter().enumerate() {
-        // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known.
-        if segment.next_offset() <= from && n + 1 < all.len() {
+        // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known. One
+        // that ends at the recovery point is looked at: a crash may have brought back what was cut off or made behind it.
+        if segment.next_offset() < from && n + 1 < all.len() {
             continue;
         }
         let whole = scan(plan, segment, from, epochs, &mut last_epoch, report)?;
@@ -45,9 +46,11 @@ pub(crate) fn recover(
 /// Whether a segment continues the one before it. It does not behind a hole: the end of a segment that was not synced when
 /// the power went may be lost at the border of two batches, so that it looks whole (appends leave no gap there, but
 /// compaction does). Nor if it overlaps: a truncation had removed it, but its removal was lost, and the one before has grown.
+/// Below the log start, holes are segments that were removed on purpose, of which others have come back.
 fn follows(plan: &Plan<'_>, from: i64, segment: &Segment, next: &Segment) -> bool {
     let (end, base) = (segment.next_offset(), next.base_offset());
-    end < from || base == end || (base > end && plan.config.cleanup_policy.compact)
+    let may_have_gap = plan.config.cleanup_policy.compact || base <= plan.log_start_offset;
+    end < from || base == end || (base > end && may_have_gap)
 }
 
 /// Whether a batch is of an earlier leader than the one before it: a truncation had taken it away, but a crash brought it

@@ -33,9 +33,10 @@ impl Log {
         if self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
         }
-        self.snapshots.remove_after(offset)?;
+        self.or_offline(self.snapshots.remove_after(offset))?;
         appender.pending_snapshots.retain(|(at, _)| *at <= offset);
-        appender.producers = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset())?;
+        let loaded = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset());
+        appender.producers = self.or_offline(loaded)?;
         self.high_watermark.fetch_min(offset, Ordering::AcqRel);
         appender.producers.set_high_watermark(self.high_watermark());
         self.note_unstable(&appender);
@@ -78,7 +79,7 @@ impl Log {
         self.names_dirty.store(true, Ordering::Release);
         self.epochs.write().clear();
         self.epochs_dirty.store(true, Ordering::Release);
-        self.snapshots.remove_after(-1)?;
+        self.or_offline(self.snapshots.remove_after(-1))?;
         appender.pending_snapshots.clear();
         appender.producers = ProducerState::default();
         self.note_unstable(&appender);

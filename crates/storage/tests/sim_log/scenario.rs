@@ -197,13 +197,14 @@ impl Run {
                 self.model.flushed();
                 self.model.noted_recovery_point = self.log().flushed_offset();
                 self.model.noted_start = self.log().log_start_offset();
+                self.delete_old_segments();
             }
             Err(_) => self.after_failure(),
         }
-        self.dir_maintenance();
     }
 
-    fn dir_maintenance(&mut self) {
+    /// Only those below the log start are old enough.
+    fn delete_old_segments(&mut self) {
         match self.log().delete_old_segments(NOW) {
             Ok(_) => self.model.start = self.log().log_start_offset().max(self.model.start),
             Err(_) => self.after_failure(),
