@@ -100,13 +100,22 @@ apis! {
     ListOffsets                1..=11    broker      "Describe on Topic"                    waits   list_offsets;
     Metadata                   0..=13    broker      "Describe on Topic"                    waits   metadata;
     ApiVersions                0..=5     both        "none"                                 inline  api_versions;
+    CreateTopics               2..=7     broker      "Create on Cluster or Topic"           waits   create_topics;
+    DeleteTopics               1..=6     broker      "Delete on Topic"                      waits   delete_topics;
+    DeleteRecords              0..=2     broker      "Delete on Topic"                      inline  delete_records;
     InitProducerId             0..=5     broker      "IdempotentWrite on Cluster"           waits   init_producer_id;
     OffsetForLeaderEpoch       2..=4     broker      "Describe on Topic"                    inline  offset_for_leader_epoch;
+    DescribeConfigs            1..=4     broker      "DescribeConfigs on Topic or Cluster"  inline  describe_configs;
+    DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
+    CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
+    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
     Vote                       0..=2     controller  "ClusterAction on Cluster"             forward controller;
     BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward controller;
     EndQuorumEpoch             0..=1     controller  "ClusterAction on Cluster"             forward controller;
-    DescribeQuorum             0..=2     both        "Describe on Cluster"                  forward controller;
+    DescribeQuorum             0..=2     both        "Describe on Cluster"                  waits   describe_quorum;
     FetchSnapshot              0..=1     controller  "ClusterAction on Cluster"             forward controller;
+    DescribeCluster            0..=2     both        "none"                                 inline  describe_cluster;
+    DescribeTopicPartitions    0..=0     broker      "Describe on Topic"                    inline  describe_topic_partitions;
 }
 
 /// Reads and checks a frame's header.

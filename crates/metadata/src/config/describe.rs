@@ -82,24 +82,31 @@ pub fn describe_all_brokers(values: &BTreeMap<String, String>) -> Vec<DescribedC
     values.iter().filter_map(describe).collect()
 }
 
-/// Describes a group: what was set for it, else what the broker gives to all groups.
+/// Describes a group: what was set for it, else what the broker gives to all groups, which as in Kafka counts as default.
 #[must_use]
 pub fn describe_group(layers: &Layers<'_>, own: Option<&BTreeMap<String, String>>) -> Vec<DescribedConfig> {
     group::rows().filter(|row| !row.internal).map(|row| group_property(layers, own, row)).collect()
 }
 
 fn group_property(layers: &Layers<'_>, own: Option<&BTreeMap<String, String>>, row: &'static Row) -> DescribedConfig {
-    let name = format!("group.{}", row.name);
-    let mut synonyms = match broker::row(&name) {
-        Some(broker_row) => broker_synonyms(layers, &[broker_row.name], Some(broker_row.name)),
-        None => Vec::new(),
-    };
     if let Some(text) = own.and_then(|own| own.get(row.name)) {
-        synonyms.insert(0, DescribedSynonym { name: row.name, value: shown(row, text), source: ConfigSource::Group });
+        let (value, source) = (shown(row, text), ConfigSource::Group);
+        let synonyms = vec![DescribedSynonym { name: row.name, value: value.clone(), source }];
+        return DescribedConfig { row, value, source, read_only: false, synonyms };
     }
-    let default = || row.default.map(str::to_owned);
-    let value = synonyms.first().map_or_else(default, |synonym| synonym.value.clone());
-    DescribedConfig { row, value, source: source_of(&synonyms), read_only: false, synonyms }
+    let of_all_groups = broker::row(&format!("group.{}", row.name)).and_then(|row| layers.broker_value(row.name));
+    let value = match row.name {
+        // Without a choice of its own a streams group takes the first assignor that the broker has.
+        "streams.assignor.name" => first_streams_assignor(layers),
+        _ => of_all_groups.or(row.default).and_then(|text| shown(row, text)),
+    };
+    DescribedConfig { row, value, source: ConfigSource::Default, read_only: false, synonyms: Vec::new() }
+}
+
+fn first_streams_assignor(layers: &Layers<'_>) -> Option<String> {
+    let row = broker::row("group.streams.assignors")?;
+    let list = layers.broker_value(row.name).or(row.default)?;
+    list.split(',').next().map(|name| name.trim().to_owned())
 }
 
 fn source_of(synonyms: &[DescribedSynonym]) -> ConfigSource {

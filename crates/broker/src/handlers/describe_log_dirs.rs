@@ -1,0 +1,77 @@
+//! DescribeLogDirs (35), versions 1-5: the log directories of this broker, how full they are, and which partitions lie
+//! there.
+//!
+//! * Null topics mean all partitions. Every directory is answered, also one without any; an offline one with
+//!   KAFKA_STORAGE_ERROR.
+//! * `offset_lag` is how far the log end lags behind the high watermark: 0 but for a replica that is being moved.
+//! * Describe on the cluster: else CLUSTER_AUTHORIZATION_FAILED (from 3; no directories before).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ottla_env::task;
+use ottla_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use ottla_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use ottla_protocol::{ErrorCode, Uuid};
+use ottla_storage::{DirStatus, Log};
+
+use crate::context::{Answer, Refusal, RequestContext};
+use crate::security::authorizer::{Operation, Resource};
+
+/// The logs of a directory, by topic and partition.
+type Logs = BTreeMap<Arc<str>, BTreeMap<i32, Arc<Log>>>;
+
+pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
+    let request: DescribeLogDirsRequest<'_> = cx.decode()?;
+    if !cx.authorized(Operation::Describe, Resource::Cluster) {
+        let code = ErrorCode::ClusterAuthorizationFailed;
+        cx.broker.counters.error(code);
+        return cx.answer(&DescribeLogDirsResponse { error_code: code.code(), ..DescribeLogDirsResponse::default() });
+    }
+    let asked: Option<BTreeSet<(&str, i32)>> = request
+        .topics
+        .as_ref()
+        .map(|topics| topics.iter().flat_map(|t| t.partitions.iter().map(|index| (t.topic, *index))).collect());
+    let mut by_dir: BTreeMap<Uuid, Logs> = BTreeMap::new();
+    for log in cx.broker.replicas.logs().logs() {
+        if asked.as_ref().is_none_or(|asked| asked.contains(&(&**log.topic(), log.partition()))) {
+            let logs = by_dir.entry(log.directory_id()).or_default();
+            logs.entry(Arc::clone(log.topic())).or_default().insert(log.partition(), log);
+        }
+    }
+    // How full a file system is may take a while to tell.
+    let manager = Arc::clone(cx.broker.replicas.logs());
+    let dirs = task::blocking("describe log dirs", move || manager.dirs()).await;
+    let paths: Vec<String> = dirs.iter().map(|dir| dir.path.display().to_string()).collect();
+    let results = dirs.iter().zip(&paths).map(|(dir, path)| result(dir, path, by_dir.get(&dir.directory_id))).collect();
+    cx.answer(&DescribeLogDirsResponse { results, ..DescribeLogDirsResponse::default() })
+}
+
+fn result<'a>(dir: &DirStatus, log_dir: &'a str, logs: Option<&'a Logs>) -> DescribeLogDirsResult<'a> {
+    if dir.error.is_some() {
+        return DescribeLogDirsResult {
+            error_code: ErrorCode::KafkaStorageError.code(),
+            log_dir,
+            ..DescribeLogDirsResult::default()
+        };
+    }
+    DescribeLogDirsResult {
+        log_dir,
+        topics: logs.into_iter().flatten().map(|(name, logs)| topic(name, logs)).collect(),
+        total_bytes: dir.total_bytes,
+        usable_bytes: dir.usable_bytes,
+        ..DescribeLogDirsResult::default()
+    }
+}
+
+fn topic<'a>(name: &'a str, logs: &BTreeMap<i32, Arc<Log>>) -> DescribeLogDirsTopic<'a> {
+    let partition = |(index, log): (&i32, &Arc<Log>)| DescribeLogDirsPartition {
+        partition_index: *index,
+        partition_size: i64::try_from(log.size_bytes()).unwrap_or(i64::MAX),
+        offset_lag: (log.high_watermark() - log.log_end_offset()).max(0),
+        ..DescribeLogDirsPartition::default()
+    };
+    DescribeLogDirsTopic { name, partitions: logs.iter().map(partition).collect(), ..DescribeLogDirsTopic::default() }
+}
