@@ -45,19 +45,31 @@ pub struct Rig {
     pub broker: Arc<Broker>,
     pub address: SocketAddr,
     pub running: Running,
+    /// More records can be loaded here, from offset 11 on.
+    pub loader: MetadataLoader,
     _dir: tempfile::TempDir,
 }
 
 /// Runs a scenario on a broker whose topic has these replicas, all in sync, broker 1 leading in epoch 5.
 pub fn with_broker<F: Future<Output = ()>>(replicas: &[i32], flags: &[&str], scenario: impl FnOnce(Rig) -> F) {
+    with_controller(Arc::new(NobodyHome), replicas, flags, scenario);
+}
+
+/// As [`with_broker`], with somebody behind the controller's door.
+pub fn with_controller<F: Future<Output = ()>>(
+    controller: Arc<dyn ControllerDoor>,
+    replicas: &[i32],
+    flags: &[&str],
+    scenario: impl FnOnce(Rig) -> F,
+) {
     Runtime::new(2).unwrap().block_on(async {
-        let rig = Rig::start(replicas, flags).await;
+        let rig = Rig::start(controller, replicas, flags).await;
         scenario(rig).await;
     });
 }
 
 impl Rig {
-    async fn start(replicas: &[i32], flags: &[&str]) -> Self {
+    async fn start(controller: Arc<dyn ControllerDoor>, replicas: &[i32], flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::first_run();
         let log_dir = format!("log.dirs={}", dir.path().display());
@@ -74,7 +86,7 @@ impl Rig {
             features: Vec::new(),
             logs,
             metadata: loader.view(),
-            controller: Arc::new(NobodyHome),
+            controller,
         });
         loader.add_publisher(Arc::clone(&broker.replicas) as _);
         let listener = config.broker_listeners().next().unwrap().clone();
@@ -84,7 +96,7 @@ impl Rig {
         loader.load_batches([CommittedBatch { last_offset: 10, epoch: 1, records }]).unwrap();
         let bound = BoundListener { listener: Arc::new(listener), socket, port: address.port() };
         let running = lifecycle::start(&broker, vec![bound]);
-        Self { broker, address, running, _dir: dir }
+        Self { broker, address, running, loader, _dir: dir }
     }
 
     /// The image that the broker sees.
