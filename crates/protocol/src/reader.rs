@@ -210,6 +210,10 @@ impl<'a> Reader<'a> {
     /// When the bytes end or are not UTF-8.
     pub fn nullable_string(&mut self, flex: bool) -> Result<Option<&'a str>, DecodeError> {
         let Some(n) = self.length(flex, |r| r.i16().map(i64::from))? else { return Ok(None) };
+        // Compact lengths could say more, but Kafka's reader takes no longer string in any encoding, nor can one be written.
+        if n > i16::MAX as usize {
+            return Err(DecodeError::BadLength(n as i64));
+        }
         std::str::from_utf8(self.take(n)?).map(Some).map_err(|_| DecodeError::NotUtf8)
     }
 
