@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ottla_metadata::MetadataImage;
 use ottla_metadata::records::{
-    BeginTransactionRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord, MetadataRecord,
+    AbortTransactionRecord, BeginTransactionRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord,
+    MetadataRecord,
 };
 use ottla_protocol::ids::Uuid;
 
@@ -50,6 +51,12 @@ fn default_levels() -> Vec<MetadataRecord> {
     let levels = features::levels(METADATA_VERSION_MAX, &BTreeMap::new()).unwrap_or_default();
     let written = levels.into_iter().filter(|(name, _)| name != KRAFT_VERSION);
     written.map(|(name, feature_level)| FeatureLevelRecord { name, feature_level }.into()).collect()
+}
+
+/// Ends the transaction that an earlier leader did not live to end: none of its records ever takes effect.
+pub(crate) fn abort() -> MetadataRecord {
+    let reason = Some("The controller that began the transaction did not end it.".to_owned());
+    AbortTransactionRecord { reason }.into()
 }
 
 /// This controller's registration, unless this life of it is registered already.

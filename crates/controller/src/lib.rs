@@ -17,6 +17,7 @@
 //! | `quorum_controller`, `activation`, `operations` | the event loop, its first records, its table of requests |
 //! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
 //! | `brokers`, `sessions`, `controllers`, `producer_ids` | what becomes of nodes |
+//! | `describe_cluster`, `describe_quorum` | what any controller says of itself |
 //! | `configs`, `alter_configs`, [`features`] | settings and levels |
 //! | [`format`] | what `storage format` writes |
 //!
@@ -33,6 +34,7 @@ mod configs;
 mod control_records;
 mod controllers;
 mod decision;
+mod describe_cluster;
 mod describe_quorum;
 mod directories;
 mod error;

@@ -61,6 +61,6 @@ fn run<'a, M: Message<'a>, D: Into<Decided>>(
 }
 
 /// A response that cannot be encoded comes from a request with a name too long for it, so both are the request's fault.
-fn malformed(error: &dyn std::fmt::Display) -> DoorError {
+pub(crate) fn malformed(error: &dyn std::fmt::Display) -> DoorError {
     DoorError::Malformed(error.to_string())
 }

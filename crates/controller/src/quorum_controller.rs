@@ -26,24 +26,25 @@ use ottla_metadata::{MetadataDelta, MetadataImage, MetadataLoader, MetadataRecor
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::ids::Uuid;
 use ottla_protocol::message::Message;
+use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use ottla_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use ottla_protocol::reader::Reader;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::activation;
 use crate::batches::{BatchPlace, encode_records};
 use crate::brokers::{self, News};
 use crate::decision::{RECORDS_PER_REQUEST_MAX, View};
-use crate::describe_quorum::{Clocks, describe};
+use crate::describe_quorum::Clocks;
 use crate::error::ControllerError;
 use crate::metadata_log::MetadataLog;
-use crate::operations::{Decided, decide};
+use crate::operations::{Decided, decide, malformed};
 use crate::options::{ControllerOptions, QuorumOptions};
 use crate::quorum_store::{self, Opened};
 use crate::quorum_wire::QuorumApi;
 use crate::raft::{Event, ReplicaKey};
 use crate::raft_driver::{Outcome, RaftDriver, SyncDone};
 use crate::sessions::Sessions;
+use crate::{activation, describe_cluster, describe_quorum};
 
 /// Requests that wait for the controller's task; more wait outside, each holding its own frame's memory.
 const REQUESTS_MAX: usize = 1024;
@@ -56,8 +57,17 @@ const IDLE_MS: i64 = 3_600_000;
 
 type Reply = oneshot::Sender<Result<Vec<u8>, DoorError>>;
 
+struct Request {
+    /// The listener on which it came.
+    listener: String,
+    api_key: i16,
+    version: i16,
+    body: Vec<u8>,
+    reply: Reply,
+}
+
 enum Command {
-    Request { api_key: i16, version: i16, body: Vec<u8>, reply: Reply },
+    Request(Request),
     Stop,
 }
 
@@ -72,7 +82,7 @@ pub struct QuorumController {
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Request { api_key, version, .. } => write!(f, "Request({api_key} v{version})"),
+            Self::Request(request) => write!(f, "Request({} v{})", request.api_key, request.version),
             Self::Stop => f.write_str("Stop"),
         }
     }
@@ -149,11 +159,11 @@ impl QuorumController {
 }
 
 impl ControllerDoor for QuorumController {
-    fn request<'a>(&'a self, _context: DoorContext, api_key: i16, version: i16, body: Vec<u8>) -> DoorAnswer<'a> {
+    fn request<'a>(&'a self, context: DoorContext, api_key: i16, version: i16, body: Vec<u8>) -> DoorAnswer<'a> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let command = Command::Request { api_key, version, body, reply };
-            self.commands.send(command).await.map_err(|_| DoorError::Stopping)?;
+            let request = Request { listener: context.listener, api_key, version, body, reply };
+            self.commands.send(Command::Request(request)).await.map_err(|_| DoorError::Stopping)?;
             match time::timeout(Duration::from_millis(ANSWER_TIMEOUT_MS.unsigned_abs()), answer).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(DoorError::Stopping),
@@ -211,9 +221,7 @@ impl EventLoop {
                 biased;
                 Some(done) = sync_done.recv() => self.drive(done?).await?,
                 command = commands.recv() => match command {
-                    Some(Command::Request { api_key, version, body, reply }) => {
-                        self.request(api_key, version, &body, reply).await?;
-                    }
+                    Some(Command::Request(request)) => self.request(request).await?,
                     Some(Command::Stop) | None => break,
                 },
                 () = time::sleep(self.idle()) => self.tick().await?,
@@ -312,6 +320,9 @@ impl EventLoop {
         let now_ms = time::monotonic_ms();
         self.sessions.restart(&self.decided, now_ms);
         tracing::info!(epoch, offset = self.decided.offset, "this controller is active");
+        if self.loader.in_transaction() {
+            self.append(epoch, vec![activation::abort()]).await?;
+        }
         if self.decided.features.iter().next().is_none() {
             let formatted = self.driver.bootstrap_records().await?;
             self.append(epoch, activation::bootstrap(formatted, &self.options)).await?;
@@ -331,14 +342,21 @@ impl EventLoop {
         }
     }
 
-    async fn request(&mut self, api_key: i16, version: i16, body: &[u8], reply: Reply) -> Result<(), ControllerError> {
+    async fn request(&mut self, request: Request) -> Result<(), ControllerError> {
+        let Request { listener, api_key, version, body, reply } = request;
         if let Some(api) = QuorumApi::of(api_key) {
-            let outcomes = self.driver.request(api, version, body, reply).await?;
+            let outcomes = self.driver.request(api, version, &body, reply).await?;
             self.outcomes.extend(outcomes);
             return Ok(());
         }
-        if api_key == ApiKey::DescribeQuorum.code() {
-            let _ = reply.send(self.describe_quorum(version, body));
+        // These every controller answers, active or not.
+        let described = match ApiKey::from_code(api_key) {
+            Some(ApiKey::DescribeQuorum) => Some(self.describe_quorum(version, &body)),
+            Some(ApiKey::DescribeCluster) => Some(self.describe_cluster(&listener, version, &body)),
+            _ => None,
+        };
+        if let Some(answer) = described {
+            let _ = reply.send(answer);
             return Ok(());
         }
         let Role::Active { epoch } = self.role else {
@@ -346,7 +364,7 @@ impl EventLoop {
             return Ok(());
         };
         let now_ms = time::monotonic_ms();
-        let decided = match decide(&self.view(now_ms), api_key, version, body) {
+        let decided = match decide(&self.view(now_ms), api_key, version, &body) {
             Ok(decided) => decided,
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -381,10 +399,16 @@ impl EventLoop {
     }
 
     fn describe_quorum(&self, version: i16, body: &[u8]) -> Result<Vec<u8>, DoorError> {
-        let malformed = |e: &dyn std::fmt::Display| DoorError::Malformed(e.to_string());
         let request = DescribeQuorumRequest::decode(&mut Reader::new(body), version).map_err(|e| malformed(&e))?;
         let now = Clocks { monotonic_ms: time::monotonic_ms(), wall_ms: time::wall_clock_ms() };
-        describe(self.driver.core(), &request, version, now).map_err(|e| malformed(&e))
+        describe_quorum::describe(self.driver.core(), &request, version, now).map_err(|e| malformed(&e))
+    }
+
+    fn describe_cluster(&self, listener: &str, version: i16, body: &[u8]) -> Result<Vec<u8>, DoorError> {
+        let request = DescribeClusterRequest::decode(&mut Reader::new(body), version).map_err(|e| malformed(&e))?;
+        let (image, leader_id) = (self.loader.current(), self.driver.core().leader_id());
+        describe_cluster::describe(&image, &self.options.cluster_id, leader_id, listener, &request, version)
+            .map_err(|e| malformed(&e))
     }
 
     /// Replays what was decided and appends it. What one request decides is one batch; what follows from a broker's coming
@@ -408,9 +432,15 @@ impl EventLoop {
     fn replay(&mut self, records: &[MetadataRecord], last_offset: i64, epoch: i32) -> Result<(), ControllerError> {
         let mut delta = MetadataDelta::new(Arc::clone(&self.decided));
         for record in records {
-            let transaction = matches!(record, MetadataRecord::BeginTransaction(_) | MetadataRecord::EndTransaction(_));
-            if !transaction {
-                delta.replay(record).map_err(|e| ControllerError::Broken(format!("a decision does not fit: {e}")))?;
+            match record {
+                // What an earlier leader left open was never in the decided state, and our own end in their batch.
+                MetadataRecord::BeginTransaction(_)
+                | MetadataRecord::EndTransaction(_)
+                | MetadataRecord::AbortTransaction(_) => {}
+                record => {
+                    let replayed = delta.replay(record);
+                    replayed.map_err(|e| ControllerError::Broken(format!("a decision does not fit: {e}")))?;
+                }
             }
         }
         self.decided = Arc::new(delta.apply(last_offset, epoch));

@@ -9,6 +9,8 @@ use ottla_controller::raft::VoterSet;
 use ottla_env::time;
 use ottla_protocol::Uuid;
 use ottla_protocol::api::ApiKey;
+use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
+use ottla_protocol::messages::describe_cluster_response::DescribeClusterResponse;
 use ottla_protocol::messages::describe_quorum_request::{self, DescribeQuorumRequest};
 use ottla_protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
@@ -164,6 +166,26 @@ fn the_quorum_is_described() {
         let age_ms = time::wall_clock_ms() - observer.last_fetch_timestamp;
         assert!((0..60_000).contains(&age_ms), "{age_ms}");
         assert_eq!(response.nodes[0].listeners[0].port, 9093);
+        node.controller.stop().await.expect("stops");
+    });
+}
+
+#[test]
+fn the_controllers_are_described_on_their_listener() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = format_dir(root.path(), standalone());
+    block_on(async {
+        let node = Node::start(&dir, VoterSet::default()).expect("starts");
+        node.register_broker(-1).await;
+        let ask = |endpoint_type| encode(&DescribeClusterRequest { endpoint_type, ..Default::default() }, 1);
+        let answer = node.ask(ApiKey::DescribeCluster, 1, ask(2)).await;
+        let response: DescribeClusterResponse<'_> = decode(&answer, 1);
+        assert_eq!((response.error_code, response.cluster_id, response.controller_id), (0, support::CLUSTER_ID, 1));
+        let [controller] = response.brokers.as_slice() else { panic!("{:?}", response.brokers) };
+        assert_eq!((controller.broker_id, controller.host, controller.port), (1, "localhost", 9093));
+        let answer = node.ask(ApiKey::DescribeCluster, 1, ask(1)).await;
+        let response: DescribeClusterResponse<'_> = decode(&answer, 1);
+        assert_eq!(response.error_code, 114, "MISMATCHED_ENDPOINT_TYPE");
         node.controller.stop().await.expect("stops");
     });
 }

@@ -2,8 +2,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use ottla_controller::raft::VoterSet;
-use ottla_metadata::MetadataImage;
+use ottla_metadata::records::{BeginTransactionRecord, TopicRecord};
+use ottla_metadata::{MetadataImage, MetadataRecord};
+use ottla_protocol::Uuid;
+use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
+use ottla_storage::{AppendOrigin, Log, LogDir, OpenOptions};
 use support::{Node, block_on, format_dir, standalone, static_voters};
 
 fn topics(image: &MetadataImage) -> Vec<String> {
@@ -115,4 +121,45 @@ fn a_snapshot_takes_the_place_of_the_log() {
         assert_eq!(topics(&node.loader.current()), before);
         node.controller.stop().await.expect("stops");
     });
+}
+
+#[test]
+fn a_transaction_left_open_is_aborted() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = format_dir(root.path(), standalone());
+    block_on(async {
+        let node = Node::start(&dir, VoterSet::default()).expect("starts");
+        let epoch = node.register_broker(-1).await;
+        while !node.heartbeat(epoch, true).await {}
+        node.controller.stop().await.expect("stops");
+    });
+    append(
+        &dir,
+        &[
+            BeginTransactionRecord { name: Some("left open".into()) }.into(),
+            TopicRecord { name: "half".into(), topic_id: Uuid([5; 16]) }.into(),
+        ],
+    );
+    block_on(async {
+        let node = Node::start(&dir, VoterSet::default()).expect("starts again");
+        node.register_broker(-1).await;
+        assert!(node.loader.current().topics.by_name("half").is_none());
+        assert_eq!(node.create_topic("half", 1, &[]).await, 0);
+        assert!(node.loader.current().topics.by_name("half").is_some());
+        node.controller.stop().await.expect("stops");
+    });
+}
+
+/// Appends a batch of epoch 1 as its leader would have.
+fn append(dir: &std::path::Path, records: &[MetadataRecord]) {
+    let options = OpenOptions::default();
+    let log_dir = LogDir::open(dir).expect("nobody uses it");
+    let log =
+        Log::open(&log_dir, "__cluster_metadata", 0, Uuid::METADATA_TOPIC, Arc::default(), options).expect("opens");
+    let mut batch = BatchBuilder::new(BatchOptions::default());
+    for record in records {
+        batch.append(1, None, Some(&record.encode().expect("encodes")), &[]);
+    }
+    log.append_as_leader(&mut batch.build(), 1, AppendOrigin::RaftLeader, 1).expect("appended");
+    log.close().expect("closes");
 }

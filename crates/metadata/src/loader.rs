@@ -128,6 +128,12 @@ impl MetadataLoader {
         self.view.current()
     }
 
+    /// Whether the log so far ends within a metadata transaction, which whoever leads next has to abort.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.state.lock().pending.in_transaction
+    }
+
     /// Adds a publisher, after those that are there; it is told at once of all there is.
     pub fn add_publisher(&self, publisher: Arc<dyn MetadataPublisher>) {
         let mut state = self.state.lock();
