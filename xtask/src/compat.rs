@@ -73,7 +73,7 @@ pub(crate) fn verb(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     let mut prepared = prepare::everything(&root());
     if options.full {
-        prepare::older_clients(&root(), &mut prepared);
+        prepare::more_clients(&root(), &mut prepared);
     }
     prepared.lacking.iter().for_each(|lack| println!("lacking: {lack}"));
     if options.peer == Peer::Ottla {

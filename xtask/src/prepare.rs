@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) old_python: Option<PathBuf>,
     /// The `node_modules` with KafkaJS.
     pub(crate) node_modules: Option<PathBuf>,
+    /// The `node_modules` with what is built from source, for `compat --full`.
+    pub(crate) node_modules_full: Option<PathBuf>,
     /// The directory of the built Go drivers.
     pub(crate) go: Option<PathBuf>,
     /// Whether kcat is installed.
@@ -82,9 +84,10 @@ pub(crate) fn everything(root: &Path) -> Prepared {
 }
 
 /// What `compat --full` adds.
-pub(crate) fn older_clients(root: &Path, prepared: &mut Prepared) {
-    let old = clients::python(root, &crate::shell::target().join("compat"), "requirements-old");
-    prepared.old_python = prepared.keep("older Python clients", old);
+pub(crate) fn more_clients(root: &Path, prepared: &mut Prepared) {
+    let compat = crate::shell::target().join("compat");
+    prepared.old_python = prepared.keep("older Python clients", clients::python(root, &compat, "requirements-old"));
+    prepared.node_modules_full = prepared.keep("kafka-javascript", clients::node_from_source(root, &compat));
 }
 
 /// Runs `work` unless `dir` was brought to this `version` before; the stamp is written last, so half a fetch is fetched again.

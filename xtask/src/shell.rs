@@ -47,6 +47,12 @@ impl Cmd {
         self
     }
 
+    /// Keeps a variable of ours from a broker, which reads every `OTTLA_...` as a property.
+    pub(crate) fn without(mut self, key: &str) -> Self {
+        self.0.env_remove(key);
+        self
+    }
+
     pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.0.current_dir(dir);
         self

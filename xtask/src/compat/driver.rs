@@ -27,6 +27,14 @@ pub(super) fn all(prepared: &Prepared, full: bool) -> Vec<Driver> {
         Some(interpreter) => Ok(vec![interpreter.clone(), compat.join("python").join(file)]),
         None => Err("its packages are not there"),
     };
+    let node = |name, modules: &Option<PathBuf>, file: &str| Driver {
+        name,
+        command: match modules {
+            Some(_) => Ok(vec!["node".into(), compat.join("node").join(file)]),
+            None => Err("its packages are not there"),
+        },
+        env: modules.iter().map(|dir| ("NODE_PATH", dir.clone())).collect(),
+    };
     let plain = |name, command| Driver { name, command, env: Vec::new() };
     let go = |file: &str| prepared.go.as_ref().map(|dir| vec![dir.join(file)]).ok_or("it could not be built");
     let mut drivers = vec![
@@ -46,19 +54,12 @@ pub(super) fn all(prepared: &Prepared, full: bool) -> Vec<Driver> {
         plain("confluent-kafka", python(&prepared.python, "confluent_driver.py")),
         plain("kafka-python", python(&prepared.python, "kafka_python_driver.py")),
         plain("aiokafka", python(&prepared.python, "aiokafka_driver.py")),
-        Driver {
-            name: "kafkajs",
-            command: prepared
-                .node_modules
-                .as_ref()
-                .map(|_| vec!["node".into(), compat.join("node/kafkajs_driver.js")])
-                .ok_or("its packages are not there"),
-            env: prepared.node_modules.iter().map(|dir| ("NODE_PATH", dir.clone())).collect(),
-        },
+        node("kafkajs", &prepared.node_modules, "kafkajs_driver.js"),
         plain("kafka-go", go("kafkago")),
         plain("confluent-kafka-go", go("confluent")),
     ];
     if full {
+        drivers.push(node("kafka-javascript", &prepared.node_modules_full, "confluent_driver.js"));
         drivers.push(plain("old-confluent-kafka", python(&prepared.old_python, "confluent_driver.py")));
         drivers.push(plain("old-kafka-python", python(&prepared.old_python, "kafka_python_driver.py")));
     }

@@ -41,7 +41,11 @@ impl Broker {
         let (data, log, config) = (dir.join("data"), dir.join("broker.log"), dir.join("server.properties"));
         std::fs::write(&config, properties(port, controller_port, &data))?;
         let child = match peer {
-            Peer::Ottla => Cmd::new(rings::ottla()).args(["server", "--config"]).args([&config]).spawn_to(&log)?,
+            Peer::Ottla => Cmd::new(rings::ottla())
+                .args(["server", "--config"])
+                .args([&config])
+                .without("OTTLA_BIN")
+                .spawn_to(&log)?,
             Peer::Kafka => kafka(prepared, &config)?.spawn_to(&log)?,
         };
         let address = |port| format!("127.0.0.1:{port}");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::once;
 use crate::shell::{Cmd, has};
@@ -26,14 +26,28 @@ pub(super) fn python(root: &Path, compat: &Path, list: &str) -> Result<PathBuf> 
 
 /// The packages of `compat/node/package-lock.json`; returns `node_modules`.
 pub(super) fn node(root: &Path, compat: &Path) -> Result<PathBuf> {
-    let source = root.join("compat/node");
-    let dir = compat.join("node");
-    once(&dir, &std::fs::read_to_string(source.join("package-lock.json"))?, || {
+    npm(&root.join("compat/node"), &compat.join("node"), |cmd| cmd)
+}
+
+/// Those that are built from source: librdkafka against the libraries of the system, the binding against the local Node's headers,
+/// since neither a prebuilt binary nor headers can be downloaded everywhere. Wants g++, make, and headers of OpenSSL, zlib and zstd.
+pub(super) fn node_from_source(root: &Path, compat: &Path) -> Result<PathBuf> {
+    ensure!(has("g++") && has("make"), "g++ or make is not installed");
+    let node = Cmd::new("node").args(["-p", "process.execPath"]).output()?;
+    let prefix = Path::new(node.trim()).parent().and_then(Path::parent).context("node lies in no bin directory")?;
+    ensure!(prefix.join("include/node/node.h").exists(), "{} has no headers of Node", prefix.display());
+    npm(&root.join("compat/node/full"), &compat.join("node-full"), |cmd| {
+        cmd.env("CKJS_LINKING", "dynamic").env("npm_config_nodedir", prefix)
+    })
+}
+
+fn npm(source: &Path, dir: &Path, more: impl FnOnce(Cmd) -> Cmd) -> Result<PathBuf> {
+    once(dir, &std::fs::read_to_string(source.join("package-lock.json"))?, || {
         ensure!(has("npm"), "npm is not installed");
         for file in ["package.json", "package-lock.json"] {
             std::fs::copy(source.join(file), dir.join(file))?;
         }
-        Cmd::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).dir(&dir).output().map(drop)
+        more(Cmd::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).dir(dir)).output().map(drop)
     })?;
     Ok(dir.join("node_modules"))
 }
