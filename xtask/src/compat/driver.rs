@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::peer::Broker;
 use super::{Outcome, Step};
 use crate::prepare::Prepared;
+use crate::rings;
 use crate::shell::{Cmd, root, signal_group, wait_at_most};
 
 /// The longest that one driver may take: its steps are bounded by 40 s each, and most take a second.
@@ -38,6 +39,11 @@ pub(super) fn all(prepared: &Prepared, full: bool) -> Vec<Driver> {
     let plain = |name, command| Driver { name, command, env: Vec::new() };
     let go = |file: &str| prepared.go.as_ref().map(|dir| vec![dir.join(file)]).ok_or("it could not be built");
     let mut drivers = vec![
+        Driver {
+            name: "ottla",
+            command: Ok(vec![compat.join("ottla/driver.sh")]),
+            env: vec![("OTTLA", rings::ottla())],
+        },
         plain(
             "kcat",
             if prepared.kcat { Ok(vec![compat.join("kcat/driver.sh")]) } else { Err("kcat is not installed") },

@@ -242,7 +242,12 @@ async fn read(args: &ConsumeArgs, format: &RecordFormat, consumer: &mut Consumer
         };
         if !records.is_empty() {
             last_record = Instant::now();
-            left -= write(&records, left, format, &mut out, &progress)?;
+            let written = write(&records, left, format, &mut out, &progress)?;
+            left -= written;
+            // What was polled and not written must not be committed: back to the first of it in each partition.
+            for record in records.iter().skip(usize::try_from(written).unwrap_or(usize::MAX)).rev() {
+                consumer.seek(&record.topic_partition(), record.offset)?;
+            }
         } else if args.exit && is_at_end(consumer) || idle_limit.is_some_and(|limit| last_record.elapsed() >= limit) {
             break;
         }
