@@ -161,3 +161,99 @@ fn changes(name: &str, old: &Values, new: &Values) -> Result<Vec<MetadataRecord>
     records.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| record(key, None)));
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_metadata::records::TopicRecord;
+    use ottla_protocol::ids::Uuid;
+    use ottla_protocol::messages::alter_configs_request as whole;
+    use ottla_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+
+    use super::*;
+    use crate::testing::{Cluster, decode};
+
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::new(1);
+        cluster.apply(&[TopicRecord { name: "orders".into(), topic_id: Uuid([9; 16]) }.into()]);
+        cluster
+    }
+
+    fn of_orders(cluster: &Cluster) -> Values {
+        cluster.image.configs.topic("orders").map(|c| (**c).clone()).unwrap_or_default()
+    }
+
+    /// Alters `orders` by (name, operation, value); returns the error code.
+    fn change(cluster: &mut Cluster, operations: &[(&str, i8, Option<&str>)]) -> i16 {
+        change_resource(cluster, TOPIC, "orders", operations)
+    }
+
+    fn change_resource(cluster: &mut Cluster, kind: i8, name: &str, operations: &[(&str, i8, Option<&str>)]) -> i16 {
+        let configs = operations.iter().map(|(name, config_operation, value)| AlterableConfig {
+            name,
+            config_operation: *config_operation,
+            value: *value,
+            ..Default::default()
+        });
+        let resource = AlterConfigsResource {
+            resource_type: kind,
+            resource_name: name,
+            configs: configs.collect(),
+            ..Default::default()
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        let (body, _) = cluster.run(|view| incremental_alter(view, &request, 1));
+        let response: IncrementalAlterConfigsResponse<'_> = decode(&body, 1);
+        response.responses[0].error_code
+    }
+
+    #[test]
+    fn single_properties_are_set_extended_and_taken_back() {
+        let mut cluster = cluster();
+        assert_eq!(change(&mut cluster, &[("retention.ms", 0, Some("7")), ("cleanup.policy", 2, Some("compact"))]), 0);
+        let expected = [("cleanup.policy", "delete,compact"), ("retention.ms", "7")];
+        assert!(of_orders(&cluster).iter().map(|(k, v)| (k.as_str(), v.as_str())).eq(expected));
+        assert_eq!(change(&mut cluster, &[("retention.ms", 1, None), ("cleanup.policy", 3, Some("delete"))]), 0);
+        assert!(of_orders(&cluster).iter().map(|(k, v)| (k.as_str(), v.as_str())).eq([("cleanup.policy", "compact")]));
+    }
+
+    #[test]
+    fn a_resource_is_changed_as_a_whole_or_not_at_all() {
+        let mut cluster = cluster();
+        let half = [("retention.ms", 0, Some("7")), ("segment.bytes", 0, Some("many"))];
+        assert_eq!(change(&mut cluster, &half), ErrorCode::InvalidConfig as i16);
+        assert!(of_orders(&cluster).is_empty());
+    }
+
+    #[test]
+    fn every_refusal_has_kafkas_code() {
+        let mut cluster = cluster();
+        let set = [("retention.ms", 0, Some("7"))];
+        let invalid = ErrorCode::InvalidRequest as i16;
+        assert_eq!(change_resource(&mut cluster, TOPIC, "none", &set), ErrorCode::UnknownTopicOrPartition as i16);
+        assert_eq!(change_resource(&mut cluster, 4, "1", &set), invalid);
+        assert_eq!(change(&mut cluster, &[("retention.ms", 0, None)]), invalid);
+        assert_eq!(change(&mut cluster, &[("retention.ms", 9, Some("7"))]), invalid);
+        assert_eq!(change(&mut cluster, &[set[0], set[0]]), invalid);
+        assert_eq!(change(&mut cluster, &[("retention.ms", 2, Some("7"))]), ErrorCode::InvalidConfig as i16);
+        assert_eq!(change(&mut cluster, &[("retention.mss", 0, Some("7"))]), ErrorCode::InvalidConfig as i16);
+    }
+
+    #[test]
+    fn the_older_request_replaces_everything() {
+        let mut cluster = cluster();
+        change(&mut cluster, &[("retention.ms", 0, Some("7")), ("segment.bytes", 0, Some("1048576"))]);
+        let config = whole::AlterableConfig { name: "retention.ms", value: Some("8"), ..Default::default() };
+        let resource = whole::AlterConfigsResource {
+            resource_type: TOPIC,
+            resource_name: "orders",
+            configs: vec![config],
+            ..Default::default()
+        };
+        let mut request = AlterConfigsRequest { resources: vec![resource], validate_only: true, ..Default::default() };
+        cluster.run(|view| alter(view, &request, 2));
+        assert_eq!(of_orders(&cluster).len(), 2, "only validated");
+        request.validate_only = false;
+        cluster.run(|view| alter(view, &request, 2));
+        assert!(of_orders(&cluster).iter().map(|(k, v)| (k.as_str(), v.as_str())).eq([("retention.ms", "8")]));
+    }
+}

@@ -69,3 +69,71 @@ fn assign_one(
     }
     Ok(change.build())
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_metadata::records::{BrokerRegistrationChangeRecord, PartitionRecord, TopicRecord};
+
+    use super::*;
+    use crate::testing::{Cluster, decode};
+
+    const TOPIC: Uuid = Uuid([9; 16]);
+    const ONLINE: Uuid = Uuid([51; 16]);
+
+    fn cluster() -> Cluster {
+        let mut cluster = Cluster::new(2);
+        let partition = PartitionRecord {
+            partition_id: 0,
+            topic_id: TOPIC,
+            replicas: vec![1, 2],
+            isr: vec![1, 2],
+            leader: 1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![Uuid::UNASSIGNED_DIRECTORY; 2],
+            ..Default::default()
+        };
+        let second = BrokerRegistrationChangeRecord {
+            broker_id: 1,
+            broker_epoch: 101,
+            log_dirs: vec![ONLINE, Uuid([77; 16])],
+            ..Default::default()
+        };
+        cluster.apply(&[
+            TopicRecord { name: "orders".into(), topic_id: TOPIC }.into(),
+            partition.into(),
+            second.into(),
+        ]);
+        cluster
+    }
+
+    fn assign(cluster: &mut Cluster, id: Uuid, topic_id: Uuid, partition_index: i32) -> i16 {
+        let partitions = vec![q::PartitionData { partition_index, ..Default::default() }];
+        let topics = vec![q::TopicData { topic_id, partitions, ..Default::default() }];
+        let directories = vec![q::DirectoryData { id, topics, ..Default::default() }];
+        let request =
+            q::AssignReplicasToDirsRequest { broker_id: 1, broker_epoch: 101, directories, ..Default::default() };
+        let (body, _) = cluster.run(|view| assign_replicas(view, &request, 0));
+        let response: a::AssignReplicasToDirsResponse<'_> = decode(&body, 0);
+        response.directories[0].topics[0].partitions[0].error_code
+    }
+
+    #[test]
+    fn a_replica_is_noted_in_its_directory() {
+        let mut cluster = cluster();
+        assert_eq!(assign(&mut cluster, ONLINE, TOPIC, 0), 0);
+        let partition = cluster.image.topics.by_id(TOPIC).expect("there").partitions[&0].clone();
+        assert_eq!(partition.directories, [ONLINE, Uuid::UNASSIGNED_DIRECTORY]);
+        assert_eq!((partition.leader, partition.leader_epoch), (1, 0), "nobody else leads for it");
+        assert_eq!(assign(&mut cluster, ONLINE, TOPIC, 7), ErrorCode::UnknownTopicOrPartition as i16);
+        assert_eq!(assign(&mut cluster, ONLINE, Uuid([8; 16]), 0), ErrorCode::UnknownTopicId as i16);
+    }
+
+    #[test]
+    fn a_replica_in_a_failed_directory_leads_no_more() {
+        let mut cluster = cluster();
+        assert_eq!(assign(&mut cluster, Uuid([99; 16]), TOPIC, 0), 0);
+        let partition = cluster.image.topics.by_id(TOPIC).expect("there").partitions[&0].clone();
+        assert_eq!((partition.leader, partition.isr), (2, vec![2]));
+    }
+}

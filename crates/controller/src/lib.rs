@@ -1,7 +1,7 @@
 //! What only the quorum decides: the KRaft core and the control operations as pure functions.
 //!
 //! ```text
-//!   ControllerDoor ──> quorum_controller (one task) ──> operations ──> topics, partitions, brokers, … (deciders)
+//!   ControllerDoor ──> event_loop (one task) ──> operations ──> topics, partitions, brokers, … (deciders)
 //!                          │       ▲                                        │ records, response
 //!                          │       └────────────────────────────────────────┘
 //!                          └──> raft_driver ──> raft (the pure core)
@@ -14,7 +14,7 @@
 //! | [`raft`] | one replica of the quorum: events in, effects out |
 //! | `raft_driver`, `quorum_store`, `metadata_log` | the effects carried out |
 //! | `batches`, `control_records`, `snapshot_file`, `quorum_wire` | bytes of the log, of snapshots, of the quorum's requests |
-//! | `quorum_controller`, `activation`, `operations` | the event loop, its first records, its table of requests |
+//! | `quorum_controller`, `event_loop`, `activation`, `operations` | the handle, the task, its first records, its table of requests |
 //! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
 //! | `brokers`, `sessions`, `controllers`, `producer_ids` | what becomes of nodes |
 //! | `describe_cluster`, `describe_quorum` | what any controller says of itself |
@@ -22,7 +22,7 @@
 //! | [`format`] | what `storage format` writes |
 //!
 //! What is absent: deciders know no clock, file, socket or task; they get the time and randomness as arguments, and only
-//! `quorum_controller` and `raft_driver` act. Nothing here knows that there is a broker in the same process: it registers
+//! `event_loop` and `raft_driver` act. Nothing here knows that there is a broker in the same process: it registers
 //! through the same door as a remote one. See `docs/design/controller.md`.
 
 mod activation;
@@ -38,6 +38,7 @@ mod describe_cluster;
 mod describe_quorum;
 mod directories;
 mod error;
+mod event_loop;
 pub mod features;
 pub mod format;
 mod metadata_log;

@@ -1,5 +1,5 @@
 //! The table of what the active controller decides: API, and the decider that takes it. What concerns the quorum itself
-//! (Fetch, Vote and so on) goes to the core instead; see `quorum_controller`.
+//! (Fetch, Vote and so on) goes to the core instead; see `event_loop`.
 
 use ottla_metadata::controller_door::DoorError;
 use ottla_protocol::api::ApiKey;

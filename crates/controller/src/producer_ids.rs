@@ -35,3 +35,25 @@ pub(crate) fn allocate(
         AllocateProducerIdsResponse { producer_id_start: first, producer_id_len: BLOCK_IDS, ..Default::default() };
     Decision::new(vec![record.into()], &response, version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Cluster, decode};
+
+    fn block(cluster: &mut Cluster, broker_epoch: i64) -> (i16, i64, i32) {
+        let request = AllocateProducerIdsRequest { broker_id: 1, broker_epoch, ..Default::default() };
+        let (body, _) = cluster.run(|view| allocate(view, &request, 0));
+        let response: AllocateProducerIdsResponse<'_> = decode(&body, 0);
+        (response.error_code, response.producer_id_start, response.producer_id_len)
+    }
+
+    #[test]
+    fn no_id_is_given_out_twice() {
+        let mut cluster = Cluster::new(1);
+        assert_eq!(block(&mut cluster, 101), (0, 0, 1000));
+        assert_eq!(block(&mut cluster, 101), (0, 1000, 1000));
+        assert_eq!(block(&mut cluster, 7).0, ErrorCode::StaleBrokerEpoch as i16);
+        assert_eq!(cluster.image.producer_ids.next_producer_id, 2000);
+    }
+}

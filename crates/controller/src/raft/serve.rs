@@ -97,6 +97,7 @@ impl RaftCore {
 
     /// Answers the fetches for which there is something now, or whose time is up.
     pub(super) fn answer_parked(&mut self, now_ms: i64) {
+        // A high watermark that moved in this step is news to everybody who waits.
         let (end, told) = (self.log.end_offset(), self.effects.iter().any(|e| matches!(e, Effect::HighWatermark(_))));
         let Role::Leader(leader) = &mut self.role else { return };
         let ready = |p: &mut Parked| told || p.fetch_offset < end || p.deadline_ms <= now_ms;
