@@ -121,6 +121,11 @@ impl Log {
         };
         self.flush()?;
         let _no_truncation = self.flushing.lock();
+        let active = self.segments.read().active().cloned();
+        if let Some(segment) = active {
+            // A scan begins at the last indexed batch.
+            self.or_offline_unless_full(segment.write_indexes())?;
+        }
         if offset <= self.log_end_offset() {
             self.or_offline_unless_full(self.snapshots.write(offset, &snapshot, |o| self.is_base(o)))?;
         }
@@ -136,7 +141,7 @@ impl Log {
         let active = self.segments.read().active().cloned();
         if let Some(segment) = active {
             segment.close_for_appends()?;
-            self.or_offline(segment.write_indexes())?;
+            self.or_offline_unless_full(segment.write_indexes())?;
         }
         self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())
