@@ -143,16 +143,15 @@ fn indexes_that_are_missing_or_garbage_are_no_trouble() {
         let path = log.path();
         drop(log);
         for (n, file) in fs::read_dir(&path).expect("listed").iter().filter(|f| f.name.ends_with("index")).enumerate() {
+            let file = path.join(&file.name);
+            let opened = || File::open_rw(&file).expect("opened");
             match n % 5 {
-                0 => fs::remove_file(path.join(&file.name)).expect("removed"),
-                1 => {
-                    File::open_rw(path.join(&file.name)).expect("opened").write_all_at(&[0x5a; 24], 0).expect("written")
-                }
-                2 => {
-                    File::open_rw(path.join(&file.name)).expect("opened").write_all_at(&[0x5a; 24], 0).expect("written")
-                }
-                3 => File::open_rw(path.join(&file.name)).expect("opened").set_len(5).expect("cut"),
-                _ => File::open_rw(path.join(&file.name)).expect("opened").set_len(4800).expect("preallocated"),
+                0 => fs::remove_file(&file).expect("removed"),
+                // The second half of an offset index entry is a position: this one lies inside a batch.
+                1 => opened().write_all_at(&[0, 0, 0, 99], 4).expect("written"),
+                2 => opened().write_all_at(&[0x5a; 24], 0).expect("written"),
+                3 => opened().set_len(5).expect("cut"),
+                _ => opened().set_len(4800).expect("preallocated"),
             }
         }
         let options = OpenOptions { clean_shutdown: clean, ..OpenOptions::default() };
