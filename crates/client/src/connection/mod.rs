@@ -12,11 +12,12 @@
 //! that arrived, never with the length that a peer announced. When the last [`Connection`] handle is dropped both tasks
 //! end and the socket closes.
 
+mod address;
 mod frames;
 mod response;
+mod shared;
 mod versions;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -30,45 +31,13 @@ use ottla_protocol::writer::Writer;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
+pub use address::Address;
 pub use response::{Pending, Response};
 pub use versions::ApiVersions;
 
 use crate::error::ConnectionError;
 use crate::requests::Request;
-use frames::FrameReader;
-
-/// Several small frames waiting to be written are joined up to this many bytes, to be one write.
-const JOIN_BYTES: usize = 64 << 10;
-
-/// Where a broker listens.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
-    /// Host name or IP address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-impl Address {
-    /// Reads `host:port` or `[ipv6]:port`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.trim().rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        (!host.is_empty()).then_some(())?;
-        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
+use shared::{InFlight, Outgoing, Shared, read_loop, write_loop};
 
 /// The bounds of a connection and who we say we are.
 #[derive(Debug, Clone)]
@@ -119,38 +88,6 @@ impl Drop for Inner {
         }
         self.shared.close("closed by this client");
     }
-}
-
-/// What handles and tasks share.
-struct Shared {
-    address: Arc<str>,
-    options: ConnectionOptions,
-    permits: Arc<Semaphore>,
-    next_correlation_id: AtomicI32,
-    versions: OnceLock<ApiVersions>,
-    state: Mutex<State>,
-    wake_writer: Notify,
-}
-
-/// Frames to write and requests to be answered; one lock, so that both are in the same order.
-#[derive(Default)]
-struct State {
-    outgoing: VecDeque<Outgoing>,
-    in_flight: VecDeque<InFlight>,
-    closed: Option<Arc<str>>,
-}
-
-struct Outgoing {
-    bytes: Vec<u8>,
-    /// For a request that is never answered (produce with acks=0): told when it was written.
-    written: Option<(oneshot::Sender<Result<(), ConnectionError>>, OwnedSemaphorePermit)>,
-}
-
-struct InFlight {
-    correlation_id: i32,
-    answer: oneshot::Sender<Result<Vec<u8>, ConnectionError>>,
-    /// Held until the answer is there.
-    _permit: OwnedSemaphorePermit,
 }
 
 impl fmt::Debug for Connection {
@@ -351,150 +288,5 @@ impl Connection {
 
     fn close_because(&self, cause: &str) {
         self.inner.shared.close(cause);
-    }
-}
-
-impl Shared {
-    fn lost(&self, cause: &str) -> ConnectionError {
-        ConnectionError::Lost { address: self.address.to_string(), cause: cause.into() }
-    }
-
-    fn push(&self, outgoing: Outgoing, in_flight: Option<InFlight>) -> Result<(), ConnectionError> {
-        let mut state = self.state.lock();
-        if let Some(cause) = &state.closed {
-            return Err(self.lost(cause));
-        }
-        state.outgoing.push_back(outgoing);
-        state.in_flight.extend(in_flight);
-        drop(state);
-        self.wake_writer.notify_one();
-        Ok(())
-    }
-
-    /// Gives a frame to the oldest request in flight.
-    fn deliver(&self, frame: Vec<u8>) -> Result<(), String> {
-        let found = frame.get(4..8).and_then(|b| b.try_into().ok()).map(i32::from_be_bytes);
-        let oldest = self.state.lock().in_flight.pop_front();
-        match (found, oldest) {
-            (Some(id), Some(request)) if id == request.correlation_id => {
-                // The caller may have stopped waiting.
-                let _ = request.answer.send(Ok(frame));
-                Ok(())
-            }
-            (Some(id), Some(request)) => {
-                let expected = request.correlation_id;
-                let _ = request.answer.send(Err(self.lost("the answers came out of order")));
-                Err(format!("an answer with correlation id {id} came where {expected} was due"))
-            }
-            (_, None) => Err("an answer came that nobody had asked for".to_owned()),
-            (None, Some(request)) => {
-                let _ = request.answer.send(Err(self.lost("an answer without a header")));
-                Err("an answer without a header".to_owned())
-            }
-        }
-    }
-
-    /// Marks it closed, once, and fails everything that waits.
-    fn close(&self, cause: &str) {
-        let (outgoing, in_flight) = {
-            let mut state = self.state.lock();
-            if state.closed.is_some() {
-                return;
-            }
-            state.closed = Some(cause.into());
-            (std::mem::take(&mut state.outgoing), std::mem::take(&mut state.in_flight))
-        };
-        for request in in_flight {
-            let _ = request.answer.send(Err(self.lost(cause)));
-        }
-        for (written, _) in outgoing.into_iter().filter_map(|o| o.written) {
-            let _ = written.send(Err(self.lost(cause)));
-        }
-        self.permits.close();
-        self.wake_writer.notify_one();
-    }
-
-    fn is_idle(&self) -> bool {
-        let state = self.state.lock();
-        state.in_flight.is_empty() && state.outgoing.is_empty()
-    }
-}
-
-/// Reads frames until the connection ends.
-async fn read_loop(stream: Arc<TcpStream>, shared: Arc<Shared>) {
-    let mut frames = FrameReader::new(shared.options.max_response_bytes);
-    let cause = loop {
-        match time::timeout(shared.options.max_idle, frames.next(&stream)).await {
-            Ok(Ok(frame)) => {
-                if let Err(cause) = shared.deliver(frame) {
-                    break cause;
-                }
-            }
-            Ok(Err(cause)) => break cause,
-            Err(_) if shared.is_idle() => break "idle for too long".to_owned(),
-            Err(_) => {}
-        }
-    };
-    shared.close(&cause);
-}
-
-/// Writes queued frames until the connection is closed.
-async fn write_loop(stream: Arc<TcpStream>, shared: Arc<Shared>) {
-    let mut joined = Vec::new();
-    loop {
-        let (queued, closed) = {
-            let mut state = shared.state.lock();
-            (std::mem::take(&mut state.outgoing), state.closed.is_some())
-        };
-        if closed {
-            return;
-        }
-        if queued.is_empty() {
-            shared.wake_writer.notified().await;
-            continue;
-        }
-        if let Err(e) = write_all(&stream, queued, &mut joined).await {
-            shared.close(&format!("writing failed: {e}"));
-            return;
-        }
-    }
-}
-
-/// Writes frames in order, small ones together; then tells those that wait only for that.
-async fn write_all(stream: &TcpStream, queued: VecDeque<Outgoing>, joined: &mut Vec<u8>) -> io::Result<()> {
-    let mut tell = Vec::new();
-    for outgoing in queued {
-        if joined.len() + outgoing.bytes.len() > JOIN_BYTES {
-            stream.write_all(joined).await?;
-            joined.clear();
-        }
-        if outgoing.bytes.len() >= JOIN_BYTES {
-            stream.write_all(&outgoing.bytes).await?;
-        } else {
-            joined.extend_from_slice(&outgoing.bytes);
-        }
-        tell.extend(outgoing.written);
-    }
-    stream.write_all(joined).await?;
-    joined.clear();
-    for (written, _) in tell {
-        let _ = written.send(Ok(()));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Address;
-
-    #[test]
-    fn addresses_are_host_and_port_with_brackets_around_ipv6() {
-        let parsed = Address::parse(" broker-1.example:9092 ").expect("host and port");
-        assert_eq!((parsed.host.as_str(), parsed.port), ("broker-1.example", 9092));
-        let v6 = Address::parse("[::1]:19092").expect("ipv6 and port");
-        assert_eq!((v6.host.as_str(), v6.to_string().as_str()), ("::1", "[::1]:19092"));
-        for wrong in ["localhost", ":9092", "a:b", "a:70000", ""] {
-            assert_eq!(Address::parse(wrong), None, "{wrong}");
-        }
     }
 }

@@ -1,5 +1,8 @@
 //! One fetch from one broker: the request of a [`Plan`], and what its answer means for each partition.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::Uuid;
@@ -99,17 +102,21 @@ pub(super) fn outcomes(
     response: &Response<FetchRequest<'static>>,
     decoded: &FetchResponse<'_>,
 ) -> Vec<(TopicPartition, PartitionOutcome)> {
+    let names: BTreeMap<Uuid, &Arc<str>> = plan.all.iter().map(|(tp, w)| (w.topic_id, &tp.topic)).collect();
     let mut outcomes = Vec::new();
     for topic in &decoded.responses {
+        let name = match topic.topic_id.is_zero() {
+            true => Arc::from(topic.topic),
+            // What nobody asked for is of a topic that was given up meanwhile.
+            false => match names.get(&topic.topic_id) {
+                Some(name) => Arc::clone(name),
+                None => continue,
+            },
+        };
         for p in &topic.partitions {
-            let asked = plan.all.iter().find(|(tp, w)| {
-                let same =
-                    if topic.topic_id.is_zero() { *tp.topic == *topic.topic } else { w.topic_id == topic.topic_id };
-                same && tp.partition == p.partition_index
-            });
-            // What nobody asked for is of a partition that was given up meanwhile.
-            let Some((tp, _)) = asked else { continue };
-            outcomes.push((tp.clone(), judge(cluster, tp, response, decoded, p)));
+            let tp = TopicPartition { topic: Arc::clone(&name), partition: p.partition_index };
+            let outcome = judge(cluster, &tp, response, decoded, p);
+            outcomes.push((tp, outcome));
         }
     }
     outcomes

@@ -1,8 +1,12 @@
 //! Finds where partitions begin: at the group's committed offsets, otherwise where `auto.offset.reset` says.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottla_env::time;
 
 use super::assignment::{Place, ResetTo};
+use super::{Consumer, Event};
 use crate::TopicPartition;
 use crate::cluster::Cluster;
 use crate::config::ConsumerConfig;
@@ -19,8 +23,44 @@ pub(super) struct Located {
     pub(super) place: Result<Place, Error>,
 }
 
+impl Consumer {
+    pub(super) fn start_locating(&mut self, now_ms: i64) {
+        let unplaced = self.assignment.unplaced(now_ms);
+        if self.locating || unplaced.is_empty() {
+            return;
+        }
+        self.locating = true;
+        let (cluster, coordinator, config) = (self.cluster.clone(), self.coordinator.clone(), Arc::clone(&self.config));
+        self.waiting.push(Box::pin(async move {
+            Event::Located(locate(&cluster, coordinator.as_deref(), &config, unplaced).await)
+        }));
+    }
+
+    pub(super) fn located(&mut self, places: Vec<Located>) {
+        self.locating = false;
+        let retry_ms = time::monotonic_ms() + self.config.client.retry_backoff.as_millis() as i64;
+        for Located { tp, version, place } in places {
+            let Some(state) = self.assignment.current_mut(&tp, version) else { continue };
+            match place {
+                Ok(place) => {
+                    state.place = place;
+                    state.not_before_ms = 0;
+                }
+                Err(e) => {
+                    state.not_before_ms = retry_ms;
+                    if e.is_retriable() {
+                        tracing::debug!(partition = %tp, error = %e, "no offset yet");
+                    } else {
+                        self.failed = Some(e);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Answers for all `unplaced`; retriable errors are to be asked again.
-pub(super) async fn locate(
+async fn locate(
     cluster: &Cluster,
     coordinator: Option<&Coordinator>,
     config: &ConsumerConfig,

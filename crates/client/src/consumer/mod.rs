@@ -11,8 +11,10 @@
 mod assignment;
 mod assignor;
 mod buffer;
+mod commits;
 mod decode;
 mod fetch;
+mod fetching;
 mod group;
 mod locate;
 mod rebalance;
@@ -29,7 +31,6 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ottla_env::random;
 use ottla_env::time::{self, Instant};
-use ottla_protocol::ErrorCode;
 
 pub use assignor::{Assignments, Assignor, GroupMember};
 pub(crate) use group::protocol::decode_assignment;
@@ -42,15 +43,13 @@ use crate::cluster::{Cluster, Topics};
 use crate::config::ConsumerConfig;
 use crate::coordinator::Coordinator;
 use crate::error::Error;
-use crate::offsets::{self, Committer};
 use assignment::{Assignment, Place, ResetTo};
 use buffer::Buffer;
-use decode::{DecodeOptions, FetchedRecords};
-use fetch::{FetchOutcome, PartitionOutcome};
+use fetch::FetchOutcome;
 use group::Joined;
 use locate::Located;
 use rebalance::Group;
-use session::{FetchSession, Plan, Wanted};
+use session::{FetchSession, Plan};
 
 /// Something that `poll` waits for.
 enum Event {
@@ -272,45 +271,6 @@ impl Consumer {
         !assigned || self.group.as_ref().is_some_and(|g| !g.topics().all(there))
     }
 
-    fn take_buffered(&mut self) -> Result<Vec<ConsumerRecord>, Error> {
-        let mut records = Vec::new();
-        while records.len() < self.config.max_poll_records {
-            let Some(front) = self.buffer.front_mut() else { break };
-            let tp = front.topic_partition().clone();
-            let next = front.next();
-            let position = front.next_offset();
-            let failed = next.is_err();
-            if let Some(state) = self.assignment.get_mut(&tp)
-                && let Place::At { position: p, fetch } = &mut state.place
-            {
-                *p = position;
-                *fetch = (*fetch).max(position);
-                if let Ok(Some(record)) = &next {
-                    state.leader_epoch = record.leader_epoch;
-                }
-            }
-            match next {
-                Ok(Some(record)) => records.push(record),
-                Ok(None) => self.buffer.pop_front(),
-                // What was read before goes out first; the broken batch is met again by the next poll.
-                Err(_) if !records.is_empty() => break,
-                Err(e) => {
-                    self.pass_over_failed(&tp, failed);
-                    return Err(e);
-                }
-            }
-        }
-        Ok(records)
-    }
-
-    /// A batch that cannot be read is fetched again: the damage may have happened on the way.
-    fn pass_over_failed(&mut self, tp: &TopicPartition, failed: bool) {
-        if failed && let Some(position) = self.assignment.position(tp) {
-            self.buffer.retain(|buffered| buffered != tp);
-            self.assignment.move_to(tp, Place::At { position, fetch: position });
-        }
-    }
-
     /// Waits for one event; `false` when the deadline is over.
     async fn wait_until(&mut self, deadline: Instant) -> bool {
         let now_ms = time::monotonic_ms();
@@ -335,12 +295,7 @@ impl Consumer {
             Some(Event::Fetched(broker, plan, outcome)) => self.fetched(broker, plan, outcome),
             Some(Event::Located(places)) => self.located(places),
             Some(Event::Joined(outcome)) => self.joined(outcome),
-            Some(Event::Committed(outcome)) => {
-                self.committing = false;
-                if let Err(e) = outcome {
-                    tracing::warn!(error = %e, "the automatic commit of offsets failed; it is tried again");
-                }
-            }
+            Some(Event::Committed(outcome)) => self.auto_committed(outcome),
             Some(Event::Refreshed(outcome)) => {
                 self.refreshing = false;
                 match outcome {
@@ -363,248 +318,6 @@ impl Consumer {
             time::sleep(wait).await;
             Event::Refreshed(cluster.refresh(Topics::Used, auto_create).await.map(drop))
         }));
-    }
-
-    fn start_locating(&mut self, now_ms: i64) {
-        let unplaced = self.assignment.unplaced(now_ms);
-        if self.locating || unplaced.is_empty() {
-            return;
-        }
-        self.locating = true;
-        let (cluster, coordinator, config) = (self.cluster.clone(), self.coordinator.clone(), Arc::clone(&self.config));
-        self.waiting.push(Box::pin(async move {
-            Event::Located(locate::locate(&cluster, coordinator.as_deref(), &config, unplaced).await)
-        }));
-    }
-
-    fn located(&mut self, places: Vec<Located>) {
-        self.locating = false;
-        let retry_ms = time::monotonic_ms() + self.config.client.retry_backoff.as_millis() as i64;
-        for Located { tp, version, place } in places {
-            let Some(state) = self.assignment.current_mut(&tp, version) else { continue };
-            match place {
-                Ok(place) => {
-                    state.place = place;
-                    state.not_before_ms = 0;
-                }
-                Err(e) => {
-                    state.not_before_ms = retry_ms;
-                    if e.is_retriable() {
-                        tracing::debug!(partition = %tp, error = %e, "no offset yet");
-                    } else {
-                        self.failed = Some(e);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Starts a fetch from each leader that has none, as long as the buffer has room.
-    fn start_fetches(&mut self, now_ms: i64) {
-        if self.buffer.bytes() >= self.config.fetch_max_bytes as usize {
-            return;
-        }
-        let view = self.cluster.view();
-        let mut per_broker: BTreeMap<i32, BTreeMap<TopicPartition, Wanted>> = BTreeMap::new();
-        for (tp, state) in self.assignment.iter() {
-            let Place::At { fetch, .. } = state.place else { continue };
-            if state.paused || state.not_before_ms > now_ms {
-                continue;
-            }
-            let topic_id = view.topic(&tp.topic).map(|t| t.id).unwrap_or_default();
-            match view.leader(&tp.topic, tp.partition) {
-                Some((leader, leader_epoch)) => {
-                    let wanted = Wanted { topic_id, offset: fetch, leader_epoch };
-                    per_broker.entry(leader).or_default().insert(tp.clone(), wanted);
-                }
-                None => self.cluster.mark_stale(),
-            }
-        }
-        for (broker, wanted) in per_broker {
-            if self.fetching.insert(broker) {
-                self.start_fetch(broker, wanted);
-            }
-        }
-    }
-
-    fn start_fetch(&mut self, broker: i32, wanted: BTreeMap<TopicPartition, Wanted>) {
-        let plan = self.sessions.entry(broker).or_default().plan(wanted);
-        let (cluster, config) = (self.cluster.clone(), Arc::clone(&self.config));
-        self.waiting.push(Box::pin(async move {
-            let outcome = fetch::fetch(&cluster, broker, &plan, &config).await;
-            Event::Fetched(broker, plan, outcome)
-        }));
-    }
-
-    fn fetched(&mut self, broker: i32, plan: Plan, outcome: FetchOutcome) {
-        self.fetching.remove(&broker);
-        let session = self.sessions.entry(broker).or_default();
-        let retry_ms = time::monotonic_ms() + self.config.client.retry_backoff.as_millis() as i64;
-        let response = match outcome {
-            Ok(response) => response,
-            Err(e) => {
-                session.failed();
-                self.cluster.mark_stale();
-                self.delay(&plan, retry_ms);
-                if !e.is_retriable() {
-                    self.failed = Some(e);
-                }
-                return;
-            }
-        };
-        let decoded = match response.decode() {
-            Ok(decoded) => decoded,
-            Err(e) => {
-                session.failed();
-                self.failed = Some(e.into());
-                return;
-            }
-        };
-        if decoded.error_code != 0 {
-            // The session is gone, or topic ids changed under it: the next request is a full one.
-            session.failed();
-            if decoded.error_code != ErrorCode::FetchSessionIdNotFound.code() {
-                self.cluster.mark_stale();
-                self.delay(&plan, retry_ms);
-            }
-            return;
-        }
-        session.answered(decoded.session_id);
-        for (tp, outcome) in fetch::outcomes(&self.cluster, &plan, &response, &decoded) {
-            self.take_outcome(tp, &plan, outcome, retry_ms);
-        }
-    }
-
-    fn delay(&mut self, plan: &Plan, until_ms: i64) {
-        for tp in plan.all.keys() {
-            if let Some(state) = self.assignment.get_mut(tp) {
-                state.not_before_ms = until_ms;
-            }
-        }
-    }
-
-    fn take_outcome(&mut self, tp: TopicPartition, plan: &Plan, outcome: PartitionOutcome, retry_ms: i64) {
-        let asked = plan.all.get(&tp).map(|w| w.offset);
-        let options = DecodeOptions {
-            check_crcs: self.config.check_crcs,
-            max_batch_bytes: self.config.max_decompressed_batch_bytes,
-        };
-        let Some(state) = self.assignment.get_mut(&tp) else { return };
-        // An answer for another offset than the one wanted now is of before a seek.
-        let Place::At { position, fetch } = &mut state.place else { return };
-        if asked != Some(*fetch) || state.paused {
-            return;
-        }
-        match outcome {
-            PartitionOutcome::Records { bytes, high_watermark, aborted } => {
-                state.high_watermark = Some(high_watermark);
-                if let Some(next) = decode::end_of(&bytes) {
-                    let from = *position.max(fetch);
-                    *fetch = next.max(from);
-                    self.buffer.push(FetchedRecords::new(tp, bytes, from, aborted, options));
-                }
-            }
-            PartitionOutcome::OutOfRange => {
-                let at = *fetch;
-                match ResetTo::of(self.config.auto_offset_reset) {
-                    // What is buffered comes first: only then is the place really lost.
-                    Some(_) if *position != at => state.not_before_ms = retry_ms,
-                    Some(reset) => {
-                        tracing::info!(partition = %tp, offset = at, ?reset, "the offset is out of range; resetting");
-                        self.assignment.move_to(&tp, Place::Reset(reset));
-                    }
-                    None => {
-                        state.not_before_ms = retry_ms;
-                        let (topic, partition) = (tp.topic.to_string(), tp.partition);
-                        self.failed = Some(Error::NoOffset { topic, partition, offset: at });
-                    }
-                }
-            }
-            PartitionOutcome::Again { code, hinted } => {
-                tracing::debug!(partition = %tp, %code, hinted, "a partition is fetched again");
-                if !hinted {
-                    state.not_before_ms = retry_ms;
-                }
-            }
-            PartitionOutcome::Failed(e) => {
-                state.not_before_ms = retry_ms;
-                self.failed = Some(e);
-            }
-        }
-    }
-
-    fn positions(&self) -> BTreeMap<TopicPartition, OffsetAndMetadata> {
-        self.assignment
-            .iter()
-            .filter_map(|(tp, state)| match state.place {
-                Place::At { position, .. } => {
-                    let (leader_epoch, metadata) = (state.leader_epoch, String::new());
-                    Some((tp.clone(), OffsetAndMetadata { offset: position, leader_epoch, metadata }))
-                }
-                Place::Committed | Place::Reset(_) => None,
-            })
-            .collect()
-    }
-
-    fn committer(&self) -> Committer {
-        self.group.as_ref().map_or_else(Committer::outsider, |g| g.membership().committer())
-    }
-
-    /// Commits the positions of all partitions: what was polled so far.
-    ///
-    /// # Errors
-    /// When there is no `group.id`, or the coordinator refuses, as it does after the group has rebalanced without us.
-    pub async fn commit(&mut self) -> Result<(), Error> {
-        self.commit_offsets(self.positions()).await
-    }
-
-    /// Commits these offsets; an offset is the next one to read.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub async fn commit_offsets(&mut self, offsets: BTreeMap<TopicPartition, OffsetAndMetadata>) -> Result<(), Error> {
-        let coordinator = self.group_coordinator()?;
-        let committer = self.committer();
-        self.committed_at = Instant::now();
-        coordinator
-            .retrying("committing offsets", async || offsets::commit(&coordinator, &committer, &offsets).await)
-            .await
-    }
-
-    /// The committed offsets of partitions; those without one are left out.
-    ///
-    /// # Errors
-    /// When there is no `group.id` or the coordinator refuses.
-    pub async fn committed(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
-        let coordinator = self.group_coordinator()?;
-        coordinator
-            .retrying("fetching committed offsets", async || {
-                offsets::fetch_committed(&coordinator, Some(partitions), true).await
-            })
-            .await
-    }
-
-    fn group_coordinator(&self) -> Result<Arc<Coordinator>, Error> {
-        self.coordinator.clone().ok_or_else(|| Error::IllegalState("committed offsets need a group.id".to_owned()))
-    }
-
-    fn start_auto_commit(&mut self) {
-        // Between two generations nothing can be committed.
-        let joining = self.group.as_ref().is_some_and(Group::is_joining);
-        let interval = self.config.auto_commit_interval;
-        let due = self.config.enable_auto_commit && !joining && self.committed_at.elapsed() >= interval;
-        let Some(coordinator) = self.coordinator.clone().filter(|_| due && !self.committing) else { return };
-        self.committed_at = Instant::now();
-        let (offsets, committer) = (self.positions(), self.committer());
-        if offsets.is_empty() {
-            return;
-        }
-        self.committing = true;
-        self.waiting
-            .push(Box::pin(async move { Event::Committed(offsets::commit(&coordinator, &committer, &offsets).await) }));
     }
 
     /// Commits positions if `enable.auto.commit` is set, and leaves the group.

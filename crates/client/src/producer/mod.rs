@@ -12,6 +12,7 @@ mod answer;
 mod batch;
 mod partitioner;
 mod record;
+mod request;
 mod sender;
 
 use std::fmt;
