@@ -14,9 +14,8 @@
 //! | `timer` | deadlines by key |
 //! | [`group`] | what a group is: requests and answers, the classic protocol, committed offsets, records |
 //!
-//! What is absent: no clock, random source, file, socket, task or lock. Time arrives as `now_ms` (milliseconds of one
-//! clock; it is also written into records, so the driver passes the wall clock, made never to go back), randomness as
-//! bytes in a request. What topics exist is not known here either: the handlers ask the metadata image. The design is in
+//! What is absent: no clock, random source, file, socket, task or lock. Time arrives as [`Now`], randomness as bytes in a
+//! request. What topics exist is not known here either: the handlers ask the metadata image. The design is in
 //! `docs/design/coordinators.md`.
 
 pub mod group;
@@ -27,5 +26,5 @@ mod timer;
 mod turn;
 
 pub use group::records::{CoordinatorRecord, RecordError};
-pub use runtime::WriteId;
+pub use runtime::{Now, WriteId};
 pub use shard::{Effect, GroupShard};

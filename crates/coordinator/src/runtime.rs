@@ -14,6 +14,16 @@ use std::collections::VecDeque;
 /// Whom a reply is for: the driver's number of a waiting request.
 pub type Token = u64;
 
+/// What time it is, in two clocks. They are kept apart because the wall clock may be set while we run: sessions must not
+/// end because of that, and a record must not say when this process started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back: for deadlines.
+    pub monotonic_ms: i64,
+    /// Milliseconds since the Unix epoch: for what is written into records.
+    pub wall_ms: i64,
+}
+
 /// A write of a shard; ascending in the order in which writes are to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriteId(u64);
@@ -97,6 +107,11 @@ impl<W, R> WriteQueue<W, R> {
             return None;
         }
         self.waiting.pop_front().map(Waiting::settle)
+    }
+
+    /// Offset of the last record of the oldest write.
+    pub(crate) fn oldest_offset(&self) -> Option<i64> {
+        self.waiting.front()?.last_offset
     }
 
     /// The first write that became late by `now_ms` and was not reported so before, with the replies that waited for it.

@@ -32,7 +32,7 @@ use crate::group::classic::{ClassicGroup, State};
 use crate::group::config::{GroupConfig, MAX_NAME_BYTES};
 use crate::group::offsets::Offsets;
 use crate::group::records::{CoordinatorRecord, Record};
-use crate::runtime::{Token, WriteId};
+use crate::runtime::{Now, Token, WriteId};
 use crate::timer::Timers;
 use crate::turn::{After, GroupWrites, Timer, Turn, write_error};
 
@@ -81,11 +81,11 @@ impl GroupShard {
     }
 
     /// Handles a request. Its reply is an effect of this call or of a later one; there is exactly one.
-    pub fn request(&mut self, token: Token, request: GroupRequest, now_ms: i64) -> Vec<Effect> {
+    pub fn request(&mut self, token: Token, request: GroupRequest, now: Now) -> Vec<Effect> {
         match request {
-            GroupRequest::Join(request) => self.join(request, token, now_ms),
+            GroupRequest::Join(request) => self.join(request, token, now),
             GroupRequest::Sync(request) => {
-                let (groups, mut turn) = self.groups_and_turn(now_ms);
+                let (groups, mut turn) = self.groups_and_turn(now);
                 match groups.get_mut(request.group_id.as_str()) {
                     Some(Group::Classic(group)) => group.sync(request, token, &mut turn),
                     Some(Group::Other(_)) | None => {
@@ -94,7 +94,7 @@ impl GroupShard {
                 }
             }
             GroupRequest::Heartbeat(request) => {
-                let (groups, mut turn) = self.groups_and_turn(now_ms);
+                let (groups, mut turn) = self.groups_and_turn(now);
                 let error = match groups.get_mut(request.group_id.as_str()) {
                     Some(Group::Classic(group)) => group.heartbeat(&request, &mut turn),
                     Some(Group::Other(_)) | None => ErrorCode::UnknownMemberId,
@@ -102,22 +102,22 @@ impl GroupShard {
                 turn.reply(token, GroupResponse::Heartbeat(error));
             }
             GroupRequest::Leave(request) => {
-                let (groups, mut turn) = self.groups_and_turn(now_ms);
+                let (groups, mut turn) = self.groups_and_turn(now);
                 let response = match groups.get_mut(request.group_id.as_str()) {
                     Some(Group::Classic(group)) => group.leave(&request, &mut turn),
                     Some(Group::Other(_)) | None => request.nobody_known(),
                 };
                 turn.reply(token, GroupResponse::Leave(response));
             }
-            GroupRequest::OffsetCommit(request) => self.commit_offsets(&request, token, now_ms),
-            GroupRequest::OffsetDelete(request) => self.delete_offsets(&request, token, now_ms),
-            GroupRequest::Delete(groups) => self.delete_groups(groups, token, now_ms),
+            GroupRequest::OffsetCommit(request) => self.commit_offsets(&request, token, now),
+            GroupRequest::OffsetDelete(request) => self.delete_offsets(&request, token, now),
+            GroupRequest::Delete(groups) => self.delete_groups(groups, token, now),
         }
-        self.run_due(now_ms)
+        self.run_due(now)
     }
 
     /// JoinGroup: a member without id makes a group that does not exist.
-    fn join(&mut self, request: JoinRequest, token: Token, now_ms: i64) {
+    fn join(&mut self, request: JoinRequest, token: Token, now: Now) {
         let session = self.config.min_session_timeout_ms..=self.config.max_session_timeout_ms;
         let refusal = if request.group_id.is_empty() {
             Some(ErrorCode::InvalidGroupId)
@@ -130,15 +130,15 @@ impl GroupShard {
         };
         if let Some(error) = refusal {
             let response = GroupResponse::Join(JoinResponse::error(&request.member_id, error));
-            return self.turn(now_ms).reply_now(token, response);
+            return self.turn(now).reply_now(token, response);
         }
         let id: Arc<str> = request.group_id.as_str().into();
         if !self.groups.contains_key(&id) && request.member_id.is_empty() {
             // Written before the member is looked at, so that its answer waits until the group is committed.
             let picture = Record::Group(id.clone(), Some(ClassicGroup::empty(id.clone(), None).to_stored(None)));
-            self.write(&[picture], After::Nothing, now_ms);
+            self.write(&[picture], After::Nothing, now);
         }
-        let (groups, mut turn) = self.groups_and_turn(now_ms);
+        let (groups, mut turn) = self.groups_and_turn(now);
         let error = match groups.get_mut(&id) {
             Some(Group::Classic(group)) => return group.join(request, token, &mut turn),
             Some(Group::Other(_)) => ErrorCode::InconsistentGroupProtocol,
@@ -149,7 +149,7 @@ impl GroupShard {
     }
 
     /// DeleteGroups: groups without members go, with their offsets, in one write.
-    fn delete_groups(&mut self, ids: Vec<String>, token: Token, now_ms: i64) {
+    fn delete_groups(&mut self, ids: Vec<String>, token: Token, now: Now) {
         let mut records = Vec::new();
         let mut results: Vec<(String, ErrorCode)> = Vec::with_capacity(ids.len());
         for id in ids {
@@ -168,41 +168,48 @@ impl GroupShard {
             results.push((id, error));
         }
         if !records.is_empty() {
-            self.write(&records, After::Nothing, now_ms);
+            self.write(&records, After::Nothing, now);
         }
-        self.turn(now_ms).reply(token, GroupResponse::Delete(results));
+        self.turn(now).reply(token, GroupResponse::Delete(results));
     }
 
     /// Does what is due. To be called when [`Self::next_deadline_ms`] has come; earlier does no harm.
-    pub fn tick(&mut self, now_ms: i64) -> Vec<Effect> {
-        self.run_due(now_ms)
+    pub fn tick(&mut self, now: Now) -> Vec<Effect> {
+        self.run_due(now)
     }
 
-    /// When the next [`Self::tick`] is due; `None` while nothing is waited for.
+    /// When the next [`Self::tick`] is due, by the monotonic clock; `None` while nothing is waited for.
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<i64> {
         [self.timers.next_ms(), self.writes.next_deadline_ms()].into_iter().flatten().min()
     }
 
+    /// Offset of the record whose commitment is waited for next: [`Self::committed`] is to be called when the high
+    /// watermark is above it.
+    #[must_use]
+    pub fn awaited_offset(&self) -> Option<i64> {
+        self.writes.oldest_offset()
+    }
+
     /// Topics were deleted: name and id (zero if not known) of each. Their offsets go.
-    pub fn topics_deleted(&mut self, topics: &[(&str, Uuid)], now_ms: i64) -> Vec<Effect> {
-        self.delete_topics(topics, now_ms);
+    pub fn topics_deleted(&mut self, topics: &[(&str, Uuid)], now: Now) -> Vec<Effect> {
+        self.delete_topics(topics, now);
         self.take_effects()
     }
 
-    fn run_due(&mut self, now_ms: i64) -> Vec<Effect> {
-        while let Some((write, replies)) = self.writes.pop_late(now_ms) {
+    fn run_due(&mut self, now: Now) -> Vec<Effect> {
+        while let Some((write, replies)) = self.writes.pop_late(now.monotonic_ms) {
             // The records may still be committed; those who wait hear that it is not known, and ask again.
             let then = std::mem::replace(&mut write.then, After::Nothing);
-            self.fail(then, replies, ErrorCode::RequestTimedOut, now_ms);
+            self.fail(then, replies, ErrorCode::RequestTimedOut, now);
         }
-        while let Some(timer) = self.timers.pop_due(now_ms) {
+        while let Some(timer) = self.timers.pop_due(now.monotonic_ms) {
             match timer {
-                Timer::ExpireOffsets => self.expire(now_ms),
-                Timer::Join(id) => self.with_group(&id, now_ms, ClassicGroup::join_deadline),
-                Timer::Sync(id) => self.with_group(&id, now_ms, ClassicGroup::sync_deadline),
+                Timer::ExpireOffsets => self.expire(now),
+                Timer::Join(id) => self.with_group(&id, now, ClassicGroup::join_deadline),
+                Timer::Sync(id) => self.with_group(&id, now, ClassicGroup::sync_deadline),
                 Timer::Member(id, member_id) => {
-                    self.with_group(&id, now_ms, |group, turn| group.session_ended(&member_id, turn));
+                    self.with_group(&id, now, |group, turn| group.session_ended(&member_id, turn));
                 }
             }
         }
@@ -210,13 +217,13 @@ impl GroupShard {
     }
 
     /// A write was appended, with its last record at this offset, or refused with this code.
-    pub fn written(&mut self, write: WriteId, result: Result<i64, ErrorCode>, now_ms: i64) -> Vec<Effect> {
+    pub fn written(&mut self, write: WriteId, result: Result<i64, ErrorCode>, now: Now) -> Vec<Effect> {
         match result {
             Ok(last_offset) => self.writes.written(write, last_offset),
             Err(error) => {
                 if let Some(settled) = self.writes.failed(write) {
-                    self.undo(settled.id, &settled.write.offsets, &settled.write.created, error, now_ms);
-                    self.fail(settled.write.then, settled.replies, error, now_ms);
+                    self.undo(settled.id, &settled.write.offsets, &settled.write.created, error, now);
+                    self.fail(settled.write.then, settled.replies, error, now);
                 }
             }
         }
@@ -224,7 +231,7 @@ impl GroupShard {
     }
 
     /// All records below this offset are committed.
-    pub fn committed(&mut self, high_watermark: i64, now_ms: i64) -> Vec<Effect> {
+    pub fn committed(&mut self, high_watermark: i64, now: Now) -> Vec<Effect> {
         while let Some(settled) = self.writes.pop_committed(high_watermark) {
             for key in &settled.write.offsets {
                 self.offsets.settle(settled.id, key);
@@ -242,11 +249,11 @@ impl GroupShard {
             match settled.write.then {
                 After::Nothing | After::Deleted(_) => {}
                 After::Assignment { group: id, generation, assignment } => {
-                    self.with_group(&id, now_ms, |group, turn| group.assignment_written(generation, assignment, turn));
+                    self.with_group(&id, now, |group, turn| group.assignment_written(generation, assignment, turn));
                 }
                 After::StaticMember(replaced) => {
                     let id = replaced.group.clone();
-                    self.with_group(&id, now_ms, |group, turn| group.static_member_written(&replaced, turn));
+                    self.with_group(&id, now, |group, turn| group.static_member_written(&replaced, turn));
                 }
             }
         }
@@ -259,7 +266,7 @@ impl GroupShard {
         for (token, response) in self.writes.take_replies() {
             self.out.push(Effect::Reply { token, response: response.failed(error) });
         }
-        let (groups, mut turn) = self.groups_and_turn(0);
+        let (groups, mut turn) = self.groups_and_turn(Now::default());
         for group in groups.values_mut() {
             if let Group::Classic(group) = group {
                 group.dismiss(error, &mut turn);
@@ -269,7 +276,7 @@ impl GroupShard {
     }
 
     /// Those who wait for a write hear that it failed, and what was to follow it does not.
-    fn fail(&mut self, then: After, replies: Vec<(Token, GroupResponse)>, error: ErrorCode, now_ms: i64) {
+    fn fail(&mut self, then: After, replies: Vec<(Token, GroupResponse)>, error: ErrorCode, now: Now) {
         for (token, response) in replies {
             let response = response.failed(write_error(error));
             self.out.push(Effect::Reply { token, response });
@@ -277,11 +284,11 @@ impl GroupShard {
         match then {
             After::Nothing => {}
             After::Assignment { group: id, generation, .. } => {
-                self.with_group(&id, now_ms, |group, turn| group.assignment_not_written(generation, error, turn));
+                self.with_group(&id, now, |group, turn| group.assignment_not_written(generation, error, turn));
             }
             After::StaticMember(replaced) => {
                 let id = replaced.group.clone();
-                self.with_group(&id, now_ms, |group, turn| group.static_member_not_written(*replaced, error, turn));
+                self.with_group(&id, now, |group, turn| group.static_member_not_written(*replaced, error, turn));
             }
             After::Deleted(deleted) => {
                 for group in deleted {
@@ -292,8 +299,8 @@ impl GroupShard {
     }
 
     /// Does something to a classic group, if it is still there.
-    fn with_group(&mut self, id: &str, now_ms: i64, act: impl FnOnce(&mut ClassicGroup, &mut Turn<'_>)) {
-        let (groups, mut turn) = self.groups_and_turn(now_ms);
+    fn with_group(&mut self, id: &str, now: Now, act: impl FnOnce(&mut ClassicGroup, &mut Turn<'_>)) {
+        let (groups, mut turn) = self.groups_and_turn(now);
         if let Some(Group::Classic(group)) = groups.get_mut(id) {
             act(group, &mut turn);
         }
@@ -315,19 +322,14 @@ impl GroupShard {
         &self.offsets
     }
 
-    pub(crate) fn turn(&mut self, now_ms: i64) -> Turn<'_> {
-        self.groups_and_turn(now_ms).1
+    pub(crate) fn turn(&mut self, now: Now) -> Turn<'_> {
+        self.groups_and_turn(now).1
     }
 
     /// The groups, and what else a decision about one of them uses.
-    pub(crate) fn groups_and_turn(&mut self, now_ms: i64) -> (&mut BTreeMap<Arc<str>, Group>, Turn<'_>) {
-        let turn = Turn {
-            now_ms,
-            config: &self.config,
-            timers: &mut self.timers,
-            writes: &mut self.writes,
-            out: &mut self.out,
-        };
+    pub(crate) fn groups_and_turn(&mut self, now: Now) -> (&mut BTreeMap<Arc<str>, Group>, Turn<'_>) {
+        let turn =
+            Turn { now, config: &self.config, timers: &mut self.timers, writes: &mut self.writes, out: &mut self.out };
         (&mut self.groups, turn)
     }
 }

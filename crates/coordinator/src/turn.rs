@@ -11,7 +11,7 @@ use crate::group::classic::{ClassicGroup, Member};
 use crate::group::config::GroupConfig;
 use crate::group::offsets::OffsetKey;
 use crate::group::records::Record;
-use crate::runtime::{Token, WriteId, WriteQueue};
+use crate::runtime::{Now, Token, WriteId, WriteQueue};
 use crate::shard::Effect;
 use crate::timer::Timers;
 
@@ -69,7 +69,7 @@ pub(crate) type GroupWrites = WriteQueue<GroupWrite, GroupResponse>;
 
 /// See the module.
 pub(crate) struct Turn<'a> {
-    pub(crate) now_ms: i64,
+    pub(crate) now: Now,
     pub(crate) config: &'a GroupConfig,
     pub(crate) timers: &'a mut Timers<Timer>,
     pub(crate) writes: &'a mut GroupWrites,
@@ -92,14 +92,14 @@ impl Turn<'_> {
     /// Has records appended.
     pub(crate) fn write(&mut self, records: &[Record], then: After) -> WriteId {
         let write = GroupWrite { then, offsets: Vec::new(), created: Vec::new() };
-        let id = self.writes.push(write, self.now_ms.saturating_add(self.config.offsets_commit_timeout_ms));
+        let id = self.writes.push(write, self.now.monotonic_ms.saturating_add(self.config.offsets_commit_timeout_ms));
         self.out.push(Effect::Write { write: id, records: records.iter().filter_map(Record::encode).collect() });
         id
     }
 
     /// Sets a deadline `after_ms` from now.
     pub(crate) fn schedule(&mut self, timer: Timer, after_ms: i64) {
-        self.timers.schedule(timer, self.now_ms.saturating_add(after_ms));
+        self.timers.schedule(timer, self.now.monotonic_ms.saturating_add(after_ms));
     }
 }
 

@@ -40,7 +40,7 @@ use ottla_protocol::ErrorCode;
 pub(crate) use member::Member;
 
 use super::api::{GroupResponse, JoinResponse, Protocol, SyncResponse};
-use crate::runtime::{Token, WriteId};
+use crate::runtime::{Now, Token, WriteId};
 use crate::turn::{Timer, Turn};
 
 /// Protocol type whose metadata is a `ConsumerProtocolSubscription`.
@@ -153,10 +153,10 @@ impl ClassicGroup {
         self.created_by = None;
     }
 
-    fn transition_to(&mut self, state: State, now_ms: i64) {
+    fn transition_to(&mut self, state: State, now: Now) {
         self.previous_state = self.state;
         self.state = state;
-        self.state_since_ms = Some(now_ms);
+        self.state_since_ms = Some(now.wall_ms);
     }
 
     fn is_leader(&self, member_id: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::group::classic::ClassicGroup;
 use crate::group::offsets::OffsetKey;
 use crate::group::other_kinds::OtherGroup;
 use crate::group::records::{Record, RecordError};
-use crate::runtime::WriteId;
+use crate::runtime::{Now, WriteId};
 use crate::turn::{After, Timer};
 
 impl GroupShard {
@@ -81,8 +81,8 @@ impl GroupShard {
     }
 
     /// The log is replayed: sessions start, and offsets are looked after.
-    pub fn loaded(&mut self, now_ms: i64) -> Vec<super::Effect> {
-        let (groups, mut turn) = self.groups_and_turn(now_ms);
+    pub fn loaded(&mut self, now: Now) -> Vec<super::Effect> {
+        let (groups, mut turn) = self.groups_and_turn(now);
         let interval_ms = turn.config.offsets_retention_check_interval_ms;
         turn.schedule(Timer::ExpireOffsets, interval_ms);
         for group in groups.values_mut() {
@@ -104,8 +104,8 @@ impl GroupShard {
     }
 
     /// Has records appended, and replays them.
-    pub(crate) fn write(&mut self, records: &[Record], then: After, now_ms: i64) {
-        let id = self.turn(now_ms).write(records, then);
+    pub(crate) fn write(&mut self, records: &[Record], then: After, now: Now) {
+        let id = self.turn(now).write(records, then);
         let mut offsets = Vec::new();
         let mut created = Vec::new();
         let mut deleted = Vec::new();
@@ -147,7 +147,7 @@ impl GroupShard {
         offsets: &[OffsetKey],
         created: &[Arc<str>],
         error: ErrorCode,
-        now_ms: i64,
+        now: Now,
     ) {
         for key in offsets {
             self.offsets.undo(write, key);
@@ -156,7 +156,7 @@ impl GroupShard {
             if matches!(self.groups.get(id), Some(Group::Classic(group)) if group.created_by() == Some(write))
                 && let Some(Group::Classic(mut group)) = self.groups.remove(id)
             {
-                group.dismiss(crate::turn::write_error(error), &mut self.turn(now_ms));
+                group.dismiss(crate::turn::write_error(error), &mut self.turn(now));
             }
         }
     }

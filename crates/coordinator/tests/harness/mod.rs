@@ -10,7 +10,7 @@ use ottla_coordinator::group::api::{
     LeaveRequest, LeaveResponse, LeavingMember, OffsetCommitRequest, Protocol, SyncRequest, SyncResponse,
 };
 use ottla_coordinator::group::config::GroupConfig;
-use ottla_coordinator::{CoordinatorRecord, Effect, GroupShard};
+use ottla_coordinator::{CoordinatorRecord, Effect, GroupShard, Now};
 use ottla_protocol::{ErrorCode, Uuid};
 
 pub const GROUP: &str = "g";
@@ -55,6 +55,11 @@ impl Driver {
         }
     }
 
+    /// The wall clock runs a day ahead of the monotonic one, so that a mix-up shows.
+    pub fn now(&self) -> Now {
+        Now { monotonic_ms: self.now_ms, wall_ms: self.now_ms + 86_400_000 }
+    }
+
     /// A driver whose shard has loaded these records.
     pub fn loaded(config: GroupConfig, log: Vec<CoordinatorRecord>, now_ms: i64) -> Self {
         let mut driver = Self::new(config);
@@ -64,7 +69,7 @@ impl Driver {
         driver.high_watermark = log.len();
         driver.log = log;
         driver.now_ms = now_ms;
-        let effects = driver.shard.loaded(now_ms);
+        let effects = driver.shard.loaded(driver.now());
         driver.apply(effects);
         driver
     }
@@ -92,7 +97,7 @@ impl Driver {
                             Ok(self.log.len() as i64 - 1)
                         }
                     };
-                    let effects = self.shard.written(write, result, self.now_ms);
+                    let effects = self.shard.written(write, result, self.now());
                     self.apply(effects);
                 }
             }
@@ -104,7 +109,7 @@ impl Driver {
 
     pub fn commit(&mut self) {
         self.high_watermark = self.log.len();
-        let effects = self.shard.committed(self.high_watermark as i64, self.now_ms);
+        let effects = self.shard.committed(self.high_watermark as i64, self.now());
         self.apply(effects);
     }
 
@@ -112,7 +117,7 @@ impl Driver {
     pub fn send(&mut self, request: GroupRequest) -> u64 {
         self.next_token += 1;
         let token = self.next_token;
-        let effects = self.shard.request(token, request, self.now_ms);
+        let effects = self.shard.request(token, request, self.now());
         self.apply(effects);
         token
     }
@@ -122,7 +127,7 @@ impl Driver {
         let until = self.now_ms + ms;
         while let Some(at) = self.shard.next_deadline_ms().filter(|at| *at <= until) {
             self.now_ms = self.now_ms.max(at);
-            let effects = self.shard.tick(self.now_ms);
+            let effects = self.shard.tick(self.now());
             self.apply(effects);
         }
         self.now_ms = until;

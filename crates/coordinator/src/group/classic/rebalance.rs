@@ -29,7 +29,7 @@ impl ClassicGroup {
         }
         turn.timers.cancel(&Timer::Sync(self.id.clone()));
         let is_initial = self.state == State::Empty;
-        self.transition_to(State::PreparingRebalance, turn.now_ms);
+        self.transition_to(State::PreparingRebalance, turn.now);
         tracing::debug!(group = %self.id, generation = self.generation_id, initial = is_initial, "preparing to rebalance");
         if is_initial {
             let delay_ms = i64::from(turn.config.initial_rebalance_delay_ms);
@@ -40,7 +40,7 @@ impl ClassicGroup {
         } else if self.has_all_members_joined() {
             self.complete_join(turn);
         } else {
-            let at = turn.now_ms.saturating_add(self.rebalance_timeout_ms());
+            let at = turn.now.monotonic_ms.saturating_add(self.rebalance_timeout_ms());
             turn.timers.schedule_if_absent(Timer::Join(self.id.clone()), at);
         }
     }
@@ -109,13 +109,13 @@ impl ClassicGroup {
         if self.members.is_empty() {
             self.protocol_name = None;
             self.subscribed_topics = self.compute_subscribed_topics();
-            self.transition_to(State::Empty, turn.now_ms);
+            self.transition_to(State::Empty, turn.now);
             turn.write(&[Record::Group(self.id.clone(), Some(self.to_stored(None)))], After::Nothing);
             return;
         }
         self.protocol_name = self.select_protocol();
         self.subscribed_topics = self.compute_subscribed_topics();
-        self.transition_to(State::CompletingRebalance, turn.now_ms);
+        self.transition_to(State::CompletingRebalance, turn.now);
         tracing::debug!(group = %self.id, generation = self.generation_id, members = self.members.len(), "joined");
         let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
         for member_id in ids {

@@ -91,7 +91,7 @@ impl ClassicGroup {
             member.assignment = assignment.remove(&member.id).unwrap_or_default();
         }
         self.answer_syncs(None, turn);
-        self.transition_to(State::Stable, turn.now_ms);
+        self.transition_to(State::Stable, turn.now);
         tracing::debug!(group = %self.id, generation, members = self.members.len(), "stable");
     }
 

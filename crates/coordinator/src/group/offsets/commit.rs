@@ -10,16 +10,16 @@ use crate::group::api::{
 };
 use crate::group::classic::{ClassicGroup, State};
 use crate::group::records::Record;
-use crate::runtime::Token;
+use crate::runtime::{Now, Token};
 use crate::shard::GroupShard;
 use crate::turn::After;
 
 impl GroupShard {
     /// Handles OffsetCommit. A group that does not exist comes to be, as a simple group, if a non-member commits to it.
-    pub(crate) fn commit_offsets(&mut self, request: &OffsetCommitRequest, token: Token, now_ms: i64) {
-        if let Err(error) = self.validate_commit(request, now_ms) {
+    pub(crate) fn commit_offsets(&mut self, request: &OffsetCommitRequest, token: Token, now: Now) {
+        if let Err(error) = self.validate_commit(request, now) {
             let response = GroupResponse::OffsetCommit(request.all_partitions(error));
-            return self.turn(now_ms).reply(token, response);
+            return self.turn(now).reply(token, response);
         }
         let mut records = Vec::new();
         let mut topics = Vec::with_capacity(request.topics.len());
@@ -31,19 +31,19 @@ impl GroupShard {
                     partitions.push((partition.partition, ErrorCode::OffsetMetadataTooLarge));
                 } else {
                     partitions.push((partition.partition, ErrorCode::None));
-                    records.push(offset_record(request, topic, partition, now_ms));
+                    records.push(offset_record(request, topic, partition, now));
                 }
             }
             topics.push(TopicResult { name: topic.name.clone(), topic_id: topic.topic_id, partitions });
         }
         if !records.is_empty() {
-            self.write(&records, After::Nothing, now_ms);
+            self.write(&records, After::Nothing, now);
         }
-        self.turn(now_ms).reply(token, GroupResponse::OffsetCommit(topics));
+        self.turn(now).reply(token, GroupResponse::OffsetCommit(topics));
     }
 
-    fn validate_commit(&mut self, request: &OffsetCommitRequest, now_ms: i64) -> Result<(), ErrorCode> {
-        let (groups, mut turn) = self.groups_and_turn(now_ms);
+    fn validate_commit(&mut self, request: &OffsetCommitRequest, now: Now) -> Result<(), ErrorCode> {
+        let (groups, mut turn) = self.groups_and_turn(now);
         let instance = request.group_instance_id.as_deref();
         match groups.get(request.group_id.as_str()) {
             None if request.generation_id < 0 => Ok(()),
@@ -61,28 +61,28 @@ impl GroupShard {
     }
 
     /// Handles OffsetDelete: offsets of topics that the group is not subscribed to.
-    pub(crate) fn delete_offsets(&mut self, request: &OffsetDeleteRequest, token: Token, now_ms: i64) {
+    pub(crate) fn delete_offsets(&mut self, request: &OffsetDeleteRequest, token: Token, now: Now) {
         let group = match self.groups().get(request.group_id.as_str()) {
             Some(Group::Classic(group)) => group,
             // A group of another kind may use the topic without our knowing.
-            Some(Group::Other(_)) => return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now_ms),
-            None => return self.refuse_delete(ErrorCode::GroupIdNotFound, token, now_ms),
+            Some(Group::Other(_)) => return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now),
+            None => return self.refuse_delete(ErrorCode::GroupIdNotFound, token, now),
         };
         if group.state() != State::Empty && !group.is_consumer_group() {
-            return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now_ms);
+            return self.refuse_delete(ErrorCode::NonEmptyGroup, token, now);
         }
         let mut records = Vec::new();
         let topics = request.topics.iter().map(|t| self.delete_topic_offsets(group, t, &mut records)).collect();
         if !records.is_empty() {
-            self.write(&records, After::Nothing, now_ms);
+            self.write(&records, After::Nothing, now);
         }
         let response = OffsetDeleteResponse { error: ErrorCode::None, topics };
-        self.turn(now_ms).reply(token, GroupResponse::OffsetDelete(response));
+        self.turn(now).reply(token, GroupResponse::OffsetDelete(response));
     }
 
-    fn refuse_delete(&mut self, error: ErrorCode, token: Token, now_ms: i64) {
+    fn refuse_delete(&mut self, error: ErrorCode, token: Token, now: Now) {
         let response = OffsetDeleteResponse { error, topics: Vec::new() };
-        self.turn(now_ms).reply(token, GroupResponse::OffsetDelete(response));
+        self.turn(now).reply(token, GroupResponse::OffsetDelete(response));
     }
 
     fn delete_topic_offsets(
@@ -106,18 +106,13 @@ impl GroupShard {
     }
 }
 
-fn offset_record(
-    request: &OffsetCommitRequest,
-    topic: &CommitTopic,
-    partition: &CommitPartition,
-    now_ms: i64,
-) -> Record {
+fn offset_record(request: &OffsetCommitRequest, topic: &CommitTopic, partition: &CommitPartition, now: Now) -> Record {
     let value = OffsetAndMetadata {
         offset: partition.offset,
         leader_epoch: partition.leader_epoch,
         metadata: partition.metadata.as_str().into(),
-        commit_timestamp_ms: now_ms,
-        expire_timestamp_ms: request.retention_time_ms.map(|retention| now_ms.saturating_add(retention)),
+        commit_timestamp_ms: now.wall_ms,
+        expire_timestamp_ms: request.retention_time_ms.map(|retention| now.wall_ms.saturating_add(retention)),
         topic_id: topic.topic_id,
     };
     Record::OffsetCommit(OffsetKey::new(&request.group_id, &topic.name, partition.partition), Some(value))

@@ -8,6 +8,7 @@ use super::{OffsetAndMetadata, OffsetKey, Offsets};
 use crate::group::Group;
 use crate::group::classic::{ClassicGroup, State};
 use crate::group::records::Record;
+use crate::runtime::Now;
 use crate::shard::GroupShard;
 use crate::turn::{After, Timer};
 
@@ -26,12 +27,12 @@ impl Offsets {
     }
 
     /// Tombstones for the expired offsets of a group, and whether none is left.
-    fn expired(&self, group: &ClassicGroup, retention_ms: i64, now_ms: i64) -> (Vec<Record>, bool) {
+    fn expired(&self, group: &ClassicGroup, retention_ms: i64, wall_ms: i64) -> (Vec<Record>, bool) {
         let mut tombstones = Vec::new();
         let mut none_left = !self.has_open_transaction(group.id());
         for (topic, partition, value) in self.latest_of_group(group.id()) {
             let open = self.transactions.may_change(group.id(), topic, partition);
-            if !open && !group.is_subscribed_to(topic) && is_expired(group, value, retention_ms, now_ms) {
+            if !open && !group.is_subscribed_to(topic) && is_expired(group, value, retention_ms, wall_ms) {
                 tombstones.push(tombstone(group.id(), topic, partition));
             } else {
                 none_left = false;
@@ -57,11 +58,11 @@ impl Offsets {
 }
 
 /// Whether the retention of an offset is over: the one its commit asked for, or the broker's.
-fn is_expired(group: &ClassicGroup, value: &OffsetAndMetadata, retention_ms: i64, now_ms: i64) -> bool {
+fn is_expired(group: &ClassicGroup, value: &OffsetAndMetadata, retention_ms: i64, wall_ms: i64) -> bool {
     match (group.retention_base_ms(value.commit_timestamp_ms), value.expire_timestamp_ms) {
         (None, _) => false,
-        (Some(_), Some(expires)) => now_ms >= expires,
-        (Some(base), None) => now_ms.saturating_sub(base) >= retention_ms,
+        (Some(_), Some(expires)) => wall_ms >= expires,
+        (Some(base), None) => wall_ms.saturating_sub(base) >= retention_ms,
     }
 }
 
@@ -72,13 +73,13 @@ fn tombstone(group: &Arc<str>, topic: &Arc<str>, partition: i32) -> Record {
 impl GroupShard {
     /// Deletes what has expired: offsets, and groups that have neither members nor offsets. Groups of other kinds, and
     /// their offsets, are left alone.
-    pub(crate) fn expire(&mut self, now_ms: i64) {
+    pub(crate) fn expire(&mut self, now: Now) {
         let retention_ms = self.config().offsets_retention_ms;
         let mut tombstones = Vec::new();
         let mut deleted = Vec::new();
         for group in self.groups().values() {
             let Group::Classic(group) = group else { continue };
-            let (expired, none_left) = self.offsets().expired(group, retention_ms, now_ms);
+            let (expired, none_left) = self.offsets().expired(group, retention_ms, now.wall_ms);
             tombstones.extend(expired);
             if none_left && group.state() == State::Empty {
                 tombstones.push(Record::Group(group.id().clone(), None));
@@ -86,20 +87,20 @@ impl GroupShard {
             }
         }
         tracing::debug!(offsets = tombstones.len() - deleted.len(), groups = deleted.len(), "expired");
-        self.write_tombstones(&tombstones, now_ms);
+        self.write_tombstones(&tombstones, now);
         let interval_ms = self.config().offsets_retention_check_interval_ms;
-        self.turn(now_ms).schedule(Timer::ExpireOffsets, interval_ms.max(1));
+        self.turn(now).schedule(Timer::ExpireOffsets, interval_ms.max(1));
     }
 
     /// Deletes the offsets of topics that were deleted: name and id (zero if not known) of each.
-    pub(crate) fn delete_topics(&mut self, topics: &[(&str, Uuid)], now_ms: i64) {
+    pub(crate) fn delete_topics(&mut self, topics: &[(&str, Uuid)], now: Now) {
         let tombstones: Vec<Record> =
             topics.iter().flat_map(|(name, id)| self.offsets().tombstones_of_topic(name, *id)).collect();
-        self.write_tombstones(&tombstones, now_ms);
+        self.write_tombstones(&tombstones, now);
     }
 
     /// Writes tombstones that need not stay together, in writes of bounded size.
-    fn write_tombstones(&mut self, tombstones: &[Record], now_ms: i64) {
+    fn write_tombstones(&mut self, tombstones: &[Record], now: Now) {
         let mut rest = tombstones;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -110,7 +111,7 @@ impl GroupShard {
             };
             let count = rest.iter().take_while(has_room).count();
             let (chunk, after) = rest.split_at(count);
-            self.write(chunk, After::Nothing, now_ms);
+            self.write(chunk, After::Nothing, now);
             rest = after;
         }
     }
