@@ -11,6 +11,7 @@ use ottla_storage::LogManager;
 
 use crate::counters::Counters;
 use crate::fetch_session::FetchSessions;
+use crate::group_driver::GroupDriver;
 use crate::network::acceptor::ConnectionCounts;
 use crate::network::memory::Memory;
 use crate::network::reaper::Connections;
@@ -68,6 +69,8 @@ pub struct Broker {
     pub counters: Counters,
     /// Partitions of this broker.
     pub replicas: Arc<ReplicaManager>,
+    /// Groups of this broker.
+    pub groups: Arc<GroupDriver>,
     /// Fetch sessions.
     pub fetch_sessions: FetchSessions,
     /// Producer ids to give out.
@@ -99,8 +102,11 @@ impl Broker {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { config, cluster_id, features, logs, metadata, controller } = parts;
         let memory = usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_MEMORY_BYTES);
+        let replicas = Arc::new(ReplicaManager::new(Arc::clone(&config), logs));
+        let groups = Arc::new(GroupDriver::new(&config, Arc::clone(&replicas), metadata.clone()));
         Arc::new(Self {
-            replicas: Arc::new(ReplicaManager::new(Arc::clone(&config), logs)),
+            replicas,
+            groups,
             fetch_sessions: FetchSessions::new(config.max_incremental_fetch_session_cache_slots),
             memory: Memory::new(memory),
             config,

@@ -99,6 +99,15 @@ apis! {
     Fetch                      4..=18    both        "Read on Topic"                        inline  fetch;
     ListOffsets                1..=11    broker      "Describe on Topic"                    waits   list_offsets;
     Metadata                   0..=13    broker      "Describe on Topic"                    waits   metadata;
+    OffsetCommit               2..=10    broker      "Read on Group, Read on Topic"         waits   offset_commit;
+    OffsetFetch                1..=10    broker      "Describe on Group and on Topic"       waits   offset_fetch;
+    FindCoordinator            0..=6     broker      "Describe on Group"                    waits   find_coordinator;
+    JoinGroup                  0..=9     broker      "Read on Group"                        waits   join_group;
+    Heartbeat                  0..=4     broker      "Read on Group"                        waits   heartbeat;
+    LeaveGroup                 0..=5     broker      "Read on Group"                        waits   leave_group;
+    SyncGroup                  0..=5     broker      "Read on Group"                        waits   sync_group;
+    DescribeGroups             0..=6     broker      "Describe on Group"                    waits   describe_groups;
+    ListGroups                 0..=5     broker      "Describe on Cluster or on Group"      waits   list_groups;
     ApiVersions                0..=5     both        "none"                                 inline  api_versions;
     CreateTopics               2..=7     broker      "Create on Cluster or Topic"           waits   create_topics;
     DeleteTopics               1..=6     broker      "Delete on Topic"                      waits   delete_topics;
@@ -109,6 +118,8 @@ apis! {
     DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
     CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
     IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
+    DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;
+    OffsetDelete               0..=0     broker      "Delete on Group, Read on Topic"       waits   offset_delete;
     Vote                       0..=2     controller  "ClusterAction on Cluster"             forward controller;
     BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward controller;
     EndQuorumEpoch             0..=1     controller  "ClusterAction on Cluster"             forward controller;

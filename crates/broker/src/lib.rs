@@ -10,6 +10,7 @@
 //!   record bytes from files without touching them.
 //! * [`dispatch`] is the table of what is served, where, by whom it may be called and how it is scheduled.
 //! * `handlers` holds one file per API; that is where outcomes become Kafka's error codes.
+//! * [`group_driver`] carries out what the group coordinator's shards decide.
 //! * [`replica`] is this broker's share of the partitions; it follows the metadata image.
 //! * [`lifecycle`] starts, registers, heartbeats and stops the whole.
 //!
@@ -23,6 +24,7 @@ pub mod delayed;
 pub mod dispatch;
 pub mod fetch_session;
 pub mod forward;
+pub mod group_driver;
 mod handlers;
 pub mod lifecycle;
 pub mod network;

@@ -205,6 +205,7 @@ pub fn start(broker: &Arc<Broker>, listeners: Vec<BoundListener>) -> Running {
     }
     let max_idle_ms = broker.config.connections_max_idle_ms;
     task::spawn("reaper", reaper::run(Arc::clone(&broker.connections), max_idle_ms));
+    task::spawn("groups", Arc::clone(&broker.groups).run(stopped.clone()));
     task::spawn("heartbeat", beat_for_ever(Arc::clone(broker), stopped));
     Running { broker: Arc::clone(broker), stopping }
 }
@@ -243,6 +244,7 @@ impl Running {
         if time::timeout(patience, handed_over).await.is_err() {
             tracing::warn!(?patience, "the controller did not let this broker go in time; stopping all the same");
         }
+        self.broker.groups.stop();
         self.broker.connections.close_all();
         for partition in self.broker.replicas.online() {
             partition.wake_all();

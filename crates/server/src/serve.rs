@@ -122,6 +122,8 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
         controller: Arc::clone(&controller) as Arc<dyn ControllerDoor>,
     });
     loader.add_publisher(Arc::clone(&broker.replicas) as _);
+    // After the replicas: a coordinator serves where this broker has begun to lead.
+    loader.add_publisher(Arc::clone(&broker.groups) as _);
     let registration = Registration {
         endpoints: lifecycle::endpoints(&bound),
         log_dirs: logs.dirs().iter().map(|dir| dir.directory_id).collect(),

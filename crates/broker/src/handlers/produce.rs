@@ -205,11 +205,7 @@ impl Outcome {
     }
 
     fn refused(partition: &Partition, refused: &AppendRefused) -> Self {
-        let code = match refused {
-            AppendRefused::NotLeader(cause) => partition_errors::not_leader(*cause),
-            AppendRefused::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
-            AppendRefused::Log(cause) => append_error(cause),
-        };
+        let code = partition_errors::append_refused(refused);
         if code == ErrorCode::KafkaStorageError {
             tracing::error!(topic = %partition.topic, partition = partition.index, cause = %refused, "an append failed");
         }
@@ -221,23 +217,6 @@ impl Outcome {
             outcome.record_errors = errors.iter().map(|e| (e.index, e.message.clone())).collect();
         }
         outcome
-    }
-}
-
-fn append_error(cause: &AppendError) -> ErrorCode {
-    match cause {
-        AppendError::Corrupt(_) => ErrorCode::CorruptMessage,
-        AppendError::InvalidRecords { .. } => ErrorCode::InvalidRecord,
-        AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
-        AppendError::DecompressedTooLarge { .. } | AppendError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
-        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
-        AppendError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
-        // Only replicated batches carry their offsets; here it would be a defect, which no retry mends.
-        AppendError::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
-        AppendError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -89,6 +89,7 @@ impl Rig {
             controller,
         });
         loader.add_publisher(Arc::clone(&broker.replicas) as _);
+        loader.add_publisher(Arc::clone(&broker.groups) as _);
         let listener = config.broker_listeners().next().unwrap().clone();
         let socket = TcpListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = socket.local_addr().unwrap();
