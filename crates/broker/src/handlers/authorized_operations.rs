@@ -29,6 +29,10 @@ const OF_THE_CLUSTER: &[Operation] = &[
     Operation::IdempotentWrite,
 ];
 
+/// Operations that make sense on a group.
+const OF_GROUPS: &[Operation] =
+    &[Operation::Read, Operation::Delete, Operation::Describe, Operation::DescribeConfigs, Operation::AlterConfigs];
+
 /// Kafka's code (`AclOperation.code`).
 fn code(operation: Operation) -> u32 {
     match operation {
@@ -48,6 +52,11 @@ fn code(operation: Operation) -> u32 {
 /// What the connection's principal may do to a topic.
 pub(crate) fn on_topic(cx: &RequestContext, name: &str) -> i32 {
     bits(cx, OF_TOPICS, Resource::Topic(name))
+}
+
+/// What the connection's principal may do to a group.
+pub(crate) fn on_group(cx: &RequestContext, id: &str) -> i32 {
+    bits(cx, OF_GROUPS, Resource::Group(id))
 }
 
 /// What the connection's principal may do to the cluster.

@@ -10,17 +10,9 @@ use ottla_protocol::messages::describe_groups_response::{
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
+use super::authorized_operations;
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::security::authorizer::{Operation, Resource};
-
-/// Kafka's numbers of the operations that there are on groups (`AclOperation`), as bits of the answer.
-const OPERATIONS: [(Operation, u32); 5] = [
-    (Operation::Read, 3),
-    (Operation::Delete, 6),
-    (Operation::Describe, 8),
-    (Operation::DescribeConfigs, 10),
-    (Operation::AlterConfigs, 11),
-];
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: DescribeGroupsRequest<'_> = cx.decode()?;
@@ -29,7 +21,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         Ok(group) => {
             let mut response = group_response(cx, group);
             if request.include_authorized_operations && response.error_code == 0 {
-                response.authorized_operations = authorized_operations(cx, id);
+                response.authorized_operations = authorized_operations::on_group(cx, id);
             }
             response
         }
@@ -73,9 +65,4 @@ fn member_response(member: &DescribedMember) -> DescribedGroupMember<'_> {
         member_assignment: &member.assignment,
         ..DescribedGroupMember::default()
     }
-}
-
-fn authorized_operations(cx: &RequestContext, id: &str) -> i32 {
-    let allowed = OPERATIONS.iter().filter(|(operation, _)| cx.authorized(*operation, Resource::Group(id)));
-    allowed.fold(0, |bits, (_, number)| bits | 1 << number)
 }
