@@ -7,6 +7,8 @@ mod support;
 use std::time::Duration;
 
 use ottla_env::time;
+use ottla_metadata::CommittedBatch;
+use ottla_metadata::records::PartitionChangeRecord;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
 use ottla_protocol::messages::fetch_response::FetchResponse;
@@ -89,15 +91,32 @@ fn only_a_registered_broker_may_call_itself_a_replica() {
 }
 
 #[test]
-fn too_few_in_sync_replicas_refuse_acks_all_before_the_append() {
-    with_broker(&[1], &[], |rig| async move {
+fn min_insync_replicas() {
+    with_broker(&[1, 2], &["min.insync.replicas=2"], |rig| async move {
+        let left = PartitionChangeRecord {
+            partition_id: 0,
+            topic_id: TOPIC_ID,
+            isr: Some(vec![1]),
+            ..PartitionChangeRecord::default()
+        };
+        rig.loader.load_batches([CommittedBatch { last_offset: 11, epoch: 1, records: vec![left.into()] }]).unwrap();
+        let producer = rig.connect().await;
+        for (acks, code) in [(-1, ErrorCode::NotEnoughReplicas), (1, ErrorCode::None)] {
+            producer.send(9, 1, &produce(acks, 100, &batch("one"))).await;
+            let (_, answer) = producer.receive().await;
+            let produced: ProduceResponse<'_> = decode(&answer, 9, true);
+            let answered = produced.responses[0].partition_responses[0].error_code;
+            assert_eq!(ErrorCode::from_code(answered), Some(code), "acks={acks}");
+        }
         let partition = rig.broker.replicas.find("t", 0).unwrap();
-        let mut config = (*partition.log().config()).clone();
-        config.min_insync_replicas = 2;
-        partition.log().set_config(config.into());
-        // One replica only: never are more in-sync replicas asked for than there are replicas.
-        assert!(
-            partition.append(&mut batch("x"), true, ottla_storage::AppendOrigin::Client, time::wall_clock_ms()).is_ok()
-        );
+        assert_eq!(partition.log().high_watermark(), 0, "nothing counts as committed while the ISR is too small");
+    });
+    // Never are more in-sync replicas asked for than there are replicas.
+    with_broker(&[1], &["min.insync.replicas=2"], |rig| async move {
+        let producer = rig.connect().await;
+        producer.send(9, 1, &produce(-1, 100, &batch("one"))).await;
+        let (_, answer) = producer.receive().await;
+        let produced: ProduceResponse<'_> = decode(&answer, 9, true);
+        assert_eq!(produced.responses[0].partition_responses[0].error_code, 0);
     });
 }

@@ -22,7 +22,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 rows! {
     "cleanup.policy": List = "delete" where ListOf(&["compact", "delete"]), Medium, PerResource,
-        yes("testkit::config_effects::cleanup_policy_is_kept"), [same("log.cleanup.policy")],
+        yes("server::config_effects::cleanup_policy_is_kept"), [same("log.cleanup.policy")],
         "`delete` removes old segments, `compact` keeps the last record of each key; until compaction comes a compacted topic only grows.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Medium, PerResource,
         Refuse(RECOMPRESS), [same("compression.type")],
@@ -43,13 +43,13 @@ rows! {
         Warn,
         "Whether share groups may write given-up records to this topic.";
     "file.delete.delay.ms": Long = "60000" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::deleted_files_linger"), [same("log.segment.delete.delay.ms")],
+        yes("server::config_effects::deleted_files_linger"), [same("log.segment.delete.delay.ms")],
         "How long a deleted segment stays on disk, so that readers may finish.";
     "flush.messages": Long = "9223372036854775807" where AtLeast(1), Medium, PerResource,
-        yes("testkit::config_effects::flush_policy"), [same("log.flush.interval.messages")],
+        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"), [same("log.flush.interval.messages")],
         "Records after which a partition is forced to disk.";
     "flush.ms": Long = "9223372036854775807" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::flush_policy"), [same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
+        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"), [same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
         "Longest time that records stay unforced.";
     "follower.replication.throttled.replicas": List = "" where ThrottledReplicas, Medium, PerResource,
         Warn,
@@ -58,7 +58,7 @@ rows! {
         Warn,
         "Replicas whose leaders are throttled, as `partition:broker`, or `*` for all.";
     "index.interval.bytes": Int = "4096" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::index_settings"), [same("log.index.interval.bytes")],
+        yes("server::config_effects::index_settings"), [same("log.index.interval.bytes")],
         "Bytes of records between two entries of an index.";
     #internal "internal.segment.bytes": Int = none where Any, Medium, PerResource,
         Warn,
@@ -79,22 +79,22 @@ rows! {
         Warn, [same("log.cleaner.min.cleanable.ratio")],
         "Share of uncompacted bytes from which the log is worth compacting.";
     "max.decompressed.message.bytes": Int = "2147483639" where Between(1, 2_147_483_639), Medium, PerResource,
-        yes("testkit::config_effects::decompression_bound"), [same("max.decompressed.message.bytes")],
+        yes("server::config_effects::decompression_bound"), [same("max.decompressed.message.bytes")],
         "Most bytes to which one batch may decompress when the broker must read it.";
     "max.message.bytes": Int = "1048588" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::message_max_bytes"), [same("message.max.bytes")],
+        yes("server::config_effects::message_max_bytes"), [same("message.max.bytes")],
         "Largest record batch that is taken.";
     "message.timestamp.after.max.ms": Long = "3600000" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::timestamps"), [same("log.message.timestamp.after.max.ms")],
+        yes("server::config_effects::timestamps"), [same("log.message.timestamp.after.max.ms")],
         "How far a timestamp may lie after the broker's clock.";
     "message.timestamp.before.max.ms": Long = "9223372036854775807" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::timestamps"), [same("log.message.timestamp.before.max.ms")],
+        yes("server::config_effects::timestamps"), [same("log.message.timestamp.before.max.ms")],
         "How far a timestamp may lie before the broker's clock.";
     "message.timestamp.type": String = "CreateTime" where OneOf(&["CreateTime", "LogAppendTime"]), Medium, PerResource,
-        yes("testkit::config_effects::timestamps"), [same("log.message.timestamp.type")],
+        yes("server::config_effects::timestamps"), [same("log.message.timestamp.type")],
         "`CreateTime` keeps the producer's timestamps, `LogAppendTime` sets the broker's.";
     "min.insync.replicas": Int = "1" where AtLeast(1), Medium, PerResource,
-        yes("testkit::config_effects::min_insync_replicas"), [same("min.insync.replicas")],
+        yes("broker::second_follower::min_insync_replicas"), [same("min.insync.replicas")],
         "Replicas in sync, the leader among them, without which a write with acks=all is refused.";
     "preallocate": Boolean = "false" where Any, Medium, PerResource,
         Warn, [same("log.preallocate")],
@@ -115,22 +115,22 @@ rows! {
         Refuse(REMOTE),
         "Whether old segments move to remote storage.";
     "retention.bytes": Long = "-1" where Any, Medium, PerResource,
-        yes("testkit::config_effects::retention_by_size"), [same("log.retention.bytes")],
+        yes("server::config_effects::retention_by_size"), [same("log.retention.bytes")],
         "Size of a partition above which its oldest segments are deleted; -1 for no limit.";
     "retention.ms": Long = "604800000" where AtLeast(-1), Medium, PerResource,
-        yes("testkit::config_effects::retention_by_time"), [same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")],
+        yes("server::config_effects::retention_by_time"), [same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")],
         "How long records are kept; -1 for ever.";
     "segment.bytes": Int = "1073741824" where AtLeast(1_048_576), Medium, PerResource,
-        yes("testkit::config_effects::segments_roll_by_size"), [same("log.segment.bytes")],
+        yes("server::config_effects::segments_roll_by_size"), [same("log.segment.bytes")],
         "Size at which a segment is rolled.";
     "segment.index.bytes": Int = "10485760" where AtLeast(4), Medium, PerResource,
-        yes("testkit::config_effects::index_settings"), [same("log.index.size.max.bytes")],
+        yes("server::config_effects::index_settings"), [same("log.index.size.max.bytes")],
         "Largest index of a segment; a full one rolls the segment.";
     "segment.jitter.ms": Long = "0" where AtLeast(0), Medium, PerResource,
-        yes("testkit::config_effects::segments_roll_by_time"), [same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")],
+        yes("server::config_effects::segments_roll_by_time"), [same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")],
         "Most that is taken at random off the roll time, so that segments do not roll together.";
     "segment.ms": Long = "604800000" where AtLeast(1), Medium, PerResource,
-        yes("testkit::config_effects::segments_roll_by_time"), [same("log.roll.ms"), hours("log.roll.hours")],
+        yes("server::config_effects::segments_roll_by_time"), [same("log.roll.ms"), hours("log.roll.hours")],
         "Age at which a segment is rolled.";
     "unclean.leader.election.enable": Boolean = "false" where Any, Medium, PerResource,
         Warn, [same("unclean.leader.election.enable")],

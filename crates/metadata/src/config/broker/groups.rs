@@ -4,16 +4,16 @@ use crate::config::row::rows;
 
 rows! {
     "group.initial.rebalance.delay.ms": Int = "3000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::initial_rebalance_delay"),
+        yes("server::config_effects::initial_rebalance_delay"),
         "How long a new classic group waits for more members before its first rebalance.";
     "group.min.session.timeout.ms": Int = "6000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::session_timeout_bounds"),
+        yes("server::config_effects::session_timeout_bounds"),
         "Shortest session timeout that a classic member may ask for.";
     "group.max.session.timeout.ms": Int = "1800000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::session_timeout_bounds"),
+        yes("server::config_effects::session_timeout_bounds"),
         "Longest session timeout that a classic member may ask for.";
     "group.max.size": Int = "2147483647" where AtLeast(1), Medium, ReadOnly,
-        yes("testkit::config_effects::group_max_size"),
+        yes("server::config_effects::group_max_size"),
         "Members that a classic group may have.";
     "group.coordinator.rebalance.protocols": List = "classic,consumer,streams" where ListOf(&["consumer", "classic", "share", "streams"]), Medium, ReadOnly,
         Warn,
@@ -31,13 +31,13 @@ rows! {
         Warn,
         "Largest write buffer that a coordinator keeps for reuse.";
     "offsets.topic.num.partitions": Int = "50" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offsets_topic"),
+        yes("server::config_effects::offsets_topic"),
         "Partitions of `__consumer_offsets`; must not change once it exists.";
     "offsets.topic.replication.factor": Short = "3" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offsets_topic"),
+        yes("server::config_effects::offsets_topic"),
         "Replicas of `__consumer_offsets`.";
     "offsets.topic.segment.bytes": Int = "104857600" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offsets_topic"),
+        yes("server::config_effects::offsets_topic"),
         "Segment size of `__consumer_offsets`.";
     "offsets.topic.compression.codec": Int = "0" where Any, High, ReadOnly,
         Warn,
@@ -46,16 +46,16 @@ rows! {
         Warn,
         "Bytes that are read at once when a coordinator loads its state.";
     "offsets.commit.timeout.ms": Int = "5000" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offset_commits"),
+        yes("server::config_effects::offset_commits"),
         "How long a commit of offsets may take to be replicated.";
     "offset.metadata.max.bytes": Int = "4096" where Any, High, ReadOnly,
-        yes("testkit::config_effects::offset_commits"),
+        yes("server::config_effects::offset_commits"),
         "Largest text that may go with a committed offset.";
     "offsets.retention.minutes": Int = "10080" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offsets_expire"),
+        yes("coordinator::offset_expiry::offsets_expire"),
         "How long committed offsets outlive the last use of their group.";
     "offsets.retention.check.interval.ms": Long = "600000" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::offsets_expire"),
+        yes("coordinator::offset_expiry::offsets_expire"),
         "How often expired offsets are looked for.";
     "group.consumer.session.timeout.ms": Int = "45000" where AtLeast(1), Medium, ReadOnly,
         Warn,

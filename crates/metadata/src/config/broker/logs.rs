@@ -5,10 +5,10 @@ use crate::config::row::rows;
 
 rows! {
     "log.dir": List = "/tmp/kafka-logs" where Any, High, ReadOnly,
-        yes("testkit::config_effects::log_dirs"),
+        yes("server::config_effects::log_dirs"),
         "Directory of the logs when `log.dirs` is not set.";
     "log.dirs": List = none where Any, High, ReadOnly,
-        yes("testkit::config_effects::log_dirs"),
+        yes("server::config_effects::log_dirs"),
         "Directories of the logs, separated by commas.";
     "cordoned.log.dirs": List = "" where Any, Medium, PerBroker,
         Refuse(CORDON),
@@ -17,85 +17,85 @@ rows! {
         Warn,
         "How long a broker waits to tell the controller of a failed directory before it stops.";
     "num.recovery.threads.per.data.dir": Int = "2" where AtLeast(1), High, ClusterWide,
-        yes("testkit::config_effects::recovery_threads"),
+        yes("storage::log_manager::partitions_spread_over_directories"),
         "Threads per directory that load and recover logs at the start.";
     "log.segment.bytes": Int = "1073741824" where AtLeast(1_048_576), High, ClusterWide,
-        yes("testkit::config_effects::segments_roll_by_size"),
+        yes("server::config_effects::segments_roll_by_size"),
         "Size at which a segment is rolled.";
     "log.roll.ms": Long = none where Any, High, ClusterWide,
-        yes("testkit::config_effects::segments_roll_by_time"),
+        yes("server::config_effects::segments_roll_by_time"),
         "Age at which a segment is rolled; goes before `log.roll.hours`.";
     "log.roll.hours": Int = "168" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::segments_roll_by_time"),
+        yes("server::config_effects::segments_roll_by_time"),
         "Age at which a segment is rolled, in hours.";
     "log.roll.jitter.ms": Long = none where Any, High, ClusterWide,
-        yes("testkit::config_effects::segments_roll_by_time"),
+        yes("server::config_effects::segments_roll_by_time"),
         "Most that is taken at random off the roll time, so that segments do not roll together.";
     "log.roll.jitter.hours": Int = "0" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::segments_roll_by_time"),
+        yes("server::config_effects::segments_roll_by_time"),
         "The same in hours.";
     "log.retention.ms": Long = none where Any, High, ClusterWide,
-        yes("testkit::config_effects::retention_by_time"),
+        yes("server::config_effects::retention_by_time"),
         "How long records are kept; -1 for ever; goes before minutes and hours.";
     "log.retention.minutes": Int = none where Any, High, ReadOnly,
-        yes("testkit::config_effects::retention_by_time"),
+        yes("server::config_effects::retention_by_time"),
         "How long records are kept, in minutes; goes before hours.";
     "log.retention.hours": Int = "168" where Any, High, ReadOnly,
-        yes("testkit::config_effects::retention_by_time"),
+        yes("server::config_effects::retention_by_time"),
         "How long records are kept, in hours.";
     "log.retention.bytes": Long = "-1" where Any, High, ClusterWide,
-        yes("testkit::config_effects::retention_by_size"),
+        yes("server::config_effects::retention_by_size"),
         "Size of a partition above which its oldest segments are deleted; -1 for no limit.";
     "log.retention.check.interval.ms": Long = "300000" where AtLeast(1), Medium, ReadOnly,
-        yes("testkit::config_effects::retention_by_time"),
+        yes("server::config_effects::retention_by_time"),
         "How often segments are looked at for deletion.";
     "log.segment.delete.delay.ms": Long = "60000" where AtLeast(0), High, ClusterWide,
-        yes("testkit::config_effects::deleted_files_linger"),
+        yes("server::config_effects::deleted_files_linger"),
         "How long a deleted segment stays on disk, so that readers may finish.";
     #internal "log.initial.task.delay.ms": Long = "30000" where AtLeast(0), Low, ReadOnly,
         Warn,
         "How long after the start the maintenance of logs begins.";
     "log.cleanup.policy": List = "delete" where ListOf(&["compact", "delete"]), Medium, ClusterWide,
-        yes("testkit::config_effects::cleanup_policy_is_kept"),
+        yes("server::config_effects::cleanup_policy_is_kept"),
         "`delete`, `compact`, or both; compaction itself comes later, until then a compacted topic only grows.";
     "log.flush.interval.messages": Long = "9223372036854775807" where AtLeast(1), High, ClusterWide,
-        yes("testkit::config_effects::flush_policy"),
+        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"),
         "Records after which a partition is forced to disk.";
     "log.flush.interval.ms": Long = none where Any, High, ClusterWide,
-        yes("testkit::config_effects::flush_policy"),
+        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"),
         "Longest time that records stay unforced; `log.flush.scheduler.interval.ms` if not set.";
     "log.flush.scheduler.interval.ms": Long = "9223372036854775807" where Any, High, ReadOnly,
-        yes("testkit::config_effects::flush_policy"),
+        Warn,
         "How often it is looked for partitions to force to disk.";
     "log.flush.offset.checkpoint.interval.ms": Int = "60000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::checkpoints"),
+        yes("server::config_effects::checkpoints"),
         "How often recovery points are written.";
     "log.flush.start.offset.checkpoint.interval.ms": Int = "60000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::checkpoints"),
+        yes("server::config_effects::checkpoints"),
         "How often log start offsets are written.";
     "log.index.interval.bytes": Int = "4096" where AtLeast(0), Medium, ClusterWide,
-        yes("testkit::config_effects::index_settings"),
+        yes("server::config_effects::index_settings"),
         "Bytes of records between two entries of an index.";
     "log.index.size.max.bytes": Int = "10485760" where AtLeast(4), Medium, ClusterWide,
-        yes("testkit::config_effects::index_settings"),
+        yes("server::config_effects::index_settings"),
         "Largest index of a segment; a full one rolls the segment.";
     "log.preallocate": Boolean = "false" where Any, Medium, ClusterWide,
         Warn,
         "Whether a segment takes its whole size on disk at once.";
     "log.message.timestamp.type": String = "CreateTime" where OneOf(&["CreateTime", "LogAppendTime"]), Medium, ClusterWide,
-        yes("testkit::config_effects::timestamps"),
+        yes("server::config_effects::timestamps"),
         "`CreateTime` keeps the producer's timestamps, `LogAppendTime` sets the broker's.";
     "log.message.timestamp.before.max.ms": Long = "9223372036854775807" where AtLeast(0), Medium, ClusterWide,
-        yes("testkit::config_effects::timestamps"),
+        yes("server::config_effects::timestamps"),
         "How far a timestamp may lie before the broker's clock.";
     "log.message.timestamp.after.max.ms": Long = "3600000" where AtLeast(0), Medium, ClusterWide,
-        yes("testkit::config_effects::timestamps"),
+        yes("server::config_effects::timestamps"),
         "How far a timestamp may lie after the broker's clock.";
     "message.max.bytes": Int = "1048588" where AtLeast(0), High, ClusterWide,
-        yes("testkit::config_effects::message_max_bytes"),
+        yes("server::config_effects::message_max_bytes"),
         "Largest record batch that is taken.";
     "max.decompressed.message.bytes": Int = "2147483639" where Between(1, 2_147_483_639), Medium, ClusterWide,
-        yes("testkit::config_effects::decompression_bound"),
+        yes("server::config_effects::decompression_bound"),
         "Most bytes to which one batch may decompress when the broker must read it.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), High, ClusterWide,
         Refuse(RECOMPRESS),
@@ -143,7 +143,7 @@ rows! {
         Warn,
         "How long tombstones and transaction markers outlive compaction.";
     "producer.id.expiration.ms": Int = "86400000" where AtLeast(1), Low, ClusterWide,
-        yes("testkit::config_effects::producer_id_expiration"),
+        yes("storage::producer_state_tests::silence_expires_a_producer_but_not_an_open_transaction"),
         "How long a silent idempotent producer is remembered.";
     #internal "producer.id.expiration.check.interval.ms": Int = "600000" where AtLeast(1), Low, ReadOnly,
         Warn,

@@ -5,16 +5,16 @@ use crate::config::row::rows;
 
 rows! {
     "listeners": List = "PLAINTEXT://:9092" where Any, High, PerBroker,
-        yes("testkit::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Addresses that this node listens on, as `NAME://host:port`; no host means all interfaces.";
     "advertised.listeners": List = none where Any, High, ReadOnly,
-        yes("testkit::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Addresses that clients are told, as `NAME://host:port`; those of `listeners` if not set.";
     "listener.security.protocol.map": String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" where Any, Low, PerBroker,
-        yes("testkit::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Security protocol of each listener, as `NAME:PROTOCOL`.";
     "inter.broker.listener.name": String = none where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Listener on which brokers talk to each other.";
     "early.start.listeners": List = none where Any, High, ReadOnly,
         Warn,
@@ -23,19 +23,19 @@ rows! {
         Refuse(TLS),
         "Security protocol between brokers when no listener is named for it.";
     "num.network.threads": Int = "3" where AtLeast(1), High, ClusterWide,
-        yes("testkit::config_effects::network_threads"),
+        yes("server::config_effects::network_threads"),
         "Threads that read, handle and answer requests.";
     "num.io.threads": Int = "8" where AtLeast(1), High, ClusterWide,
         Warn,
         "Threads that handle requests in Kafka; here requests are handled where they are read.";
     "queued.max.requests": Int = "500" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::queue_bounds"),
+        Warn,
         "Requests of all connections that may be in work before no more are read.";
     "queued.max.request.bytes": Long = "-1" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::queue_bounds"),
+        yes("broker::limits::queue_bounds"),
         "Memory for frames, decoded requests and copied responses; -1 leaves the size to Ottla.";
     "socket.request.max.bytes": Int = "104857600" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::oversize_requests_close_the_connection"),
+        yes("server::config_effects::oversize_requests_close_the_connection"),
         "Largest request that is read; a larger one closes its connection.";
     "socket.receive.buffer.bytes": Int = "102400" where Any, High, ReadOnly,
         Warn,
@@ -53,7 +53,7 @@ rows! {
         Warn,
         "Longest such time after repeated failures.";
     "connections.max.idle.ms": Long = "600000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::idle_connections_close"),
+        yes("server::config_effects::idle_connections_close"),
         "How long a connection may be silent before it is closed.";
     "connections.max.reauth.ms": Long = "0" where Any, Medium, ReadOnly,
         Refuse(SASL),
@@ -62,10 +62,10 @@ rows! {
         Warn,
         "How long the close of a connection is delayed after a failed authentication.";
     "max.connections": Int = "2147483647" where AtLeast(0), Medium, ClusterWide,
-        yes("testkit::config_effects::connection_limits"),
+        yes("server::config_effects::connection_limits"),
         "Connections that this broker holds at once.";
     "max.connections.per.ip": Int = "2147483647" where AtLeast(0), Medium, ClusterWide,
-        yes("testkit::config_effects::connection_limits"),
+        yes("server::config_effects::connection_limits"),
         "Connections from one address.";
     "max.connections.per.ip.overrides": String = "" where Any, Medium, ClusterWide,
         Warn,
@@ -74,13 +74,13 @@ rows! {
         Warn,
         "Connections that may be made in a second.";
     "max.incremental.fetch.session.cache.slots": Int = "1000" where AtLeast(0), Medium, ReadOnly,
-        yes("testkit::config_effects::fetch_session_slots"),
+        yes("broker::limits::fetch_session_slots"),
         "Incremental fetch sessions that are kept.";
     "max.request.partition.size.limit": Int = "2000" where AtLeast(1), Medium, ReadOnly,
-        yes("testkit::config_effects::describe_topic_partitions_pages"),
+        yes("broker::admin::partitions_are_described_page_by_page"),
         "Partitions in one answer to DescribeTopicPartitions.";
     "fetch.max.bytes": Int = "57671680" where AtLeast(1024), Medium, ReadOnly,
-        yes("testkit::config_effects::fetch_max_bytes"),
+        yes("broker::limits::fetch_max_bytes"),
         "Most bytes of records in one answer to a fetch.";
     "request.timeout.ms": Int = "30000" where Any, High, ReadOnly,
         Warn,

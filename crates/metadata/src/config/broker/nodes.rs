@@ -5,52 +5,52 @@ use crate::config::row::rows;
 
 rows! {
     "process.roles": List = none where ListOf(&["broker", "controller"]), High, ReadOnly,
-        yes("testkit::config_effects::a_shipped_server_properties_starts"),
+        yes("server::config_effects::a_shipped_server_properties_starts"),
         "What this process is; Ottla serves `broker,controller` together.";
     "node.id": Int = none where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::a_shipped_server_properties_starts"),
+        yes("server::config_effects::a_shipped_server_properties_starts"),
         "Number of this node, unique in the cluster.";
     "broker.id": Int = "-1" where Any, High, ReadOnly,
-        yes("testkit::config_effects::a_shipped_server_properties_starts"),
+        yes("server::config_effects::a_shipped_server_properties_starts"),
         "Older name of `node.id`; if both are given they must agree.";
     "broker.rack": String = none where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::rack_is_registered"),
+        yes("server::config_effects::rack_is_registered"),
         "Rack, or availability zone, in which this broker stands; clients see it in metadata.";
     "controller.listener.names": List = none where Any, High, ReadOnly,
-        yes("testkit::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Listeners on which the controller is asked; the first is the one this node uses to ask it.";
     "controller.quorum.voters": List = "" where NonEmptyList, High, ReadOnly,
-        yes("testkit::config_effects::quorum_kinds"),
+        yes("controller::restart::a_static_quorum_keeps_its_records"),
         "Voters of a static quorum as `id@host:port`; only this node may be named.";
     "controller.quorum.bootstrap.servers": List = "" where NonEmptyList, High, ReadOnly,
-        yes("testkit::config_effects::quorum_kinds"),
+        yes("controller::restart::a_static_quorum_keeps_its_records"),
         "Where the controllers of a dynamic quorum are found, as `host:port`; only this node may be named.";
     "controller.quorum.auto.join.enable": Boolean = "false" where Any, Low, ReadOnly,
         Refuse(JOIN),
         "Whether a controller that is not a voter asks to become one.";
     "controller.quorum.election.timeout.ms": Int = "1000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "How long a candidate waits for votes before it tries again.";
     "controller.quorum.election.backoff.max.ms": Int = "1000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "Longest pause between two elections that brought no leader.";
     "controller.quorum.fetch.timeout.ms": Int = "2000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "How long a voter goes without a fetch before it wants an election, and a leader without a majority before it resigns.";
     "controller.quorum.request.timeout.ms": Int = "2000" where AtLeast(0), Medium, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "How long an answer from another voter is waited for.";
     "controller.quorum.retry.backoff.ms": Int = "20" where AtLeast(0), Low, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "Pause before a failed request to another voter is sent again.";
     "controller.quorum.append.linger.ms": Int = "25" where AtLeast(0), Medium, ReadOnly,
-        yes("testkit::config_effects::quorum_timeouts"),
+        Warn,
         "How long the leader of the metadata log collects records before it writes them.";
     "controller.quorum.fetch.max.bytes": Int = "1048576" where AtLeast(1), Low, ReadOnly,
-        yes("testkit::config_effects::quorum_fetch_sizes"),
+        Warn,
         "Most bytes of the metadata log in one answer to a fetch.";
     "controller.quorum.fetch.snapshot.max.bytes": Int = "1048576" where AtLeast(1), Low, ReadOnly,
-        yes("testkit::config_effects::quorum_fetch_sizes"),
+        Warn,
         "Most bytes of a metadata snapshot in one answer.";
     "controller.socket.timeout.ms": Int = "30000" where Any, Medium, ReadOnly,
         Warn,
@@ -62,13 +62,13 @@ rows! {
         Warn,
         "Controller events that take longer than this are always logged.";
     "broker.heartbeat.interval.ms": Int = "2000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::broker_session"),
+        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
         "How often a broker tells the controller that it lives.";
     "broker.session.timeout.ms": Int = "9000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::broker_session"),
+        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
         "How long the controller hears nothing from a broker before it fences it.";
     "initial.broker.registration.timeout.ms": Int = "60000" where Any, Medium, ReadOnly,
-        yes("testkit::config_effects::broker_session"),
+        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
         "How long a starting broker tries to register before it gives up.";
     "controlled.shutdown.enable": Boolean = "true" where Any, Medium, ReadOnly,
         Warn,
@@ -77,28 +77,28 @@ rows! {
         Warn,
         "How long a start may take before the process gives up.";
     "metadata.log.dir": String = none where Any, High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_dir"),
+        yes("server::config_effects::metadata_log_dir"),
         "Directory of the metadata log; the first of `log.dirs` if not set.";
     "metadata.log.segment.bytes": Int = "1073741824" where AtLeast(8_388_608), High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        Warn,
         "Size of a segment of the metadata log.";
     "metadata.log.segment.ms": Long = "604800000" where Any, High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        Warn,
         "Age at which a segment of the metadata log is rolled.";
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520" where AtLeast(1), High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        yes("controller::restart::a_snapshot_takes_the_place_of_the_log"),
         "Bytes of new metadata records after which a snapshot is written.";
     "metadata.log.max.snapshot.interval.ms": Long = "3600000" where AtLeast(0), High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        yes("controller::restart::a_snapshot_takes_the_place_of_the_log"),
         "Longest time between two snapshots while there are new records; 0 turns snapshots by time off.";
     "metadata.max.retention.bytes": Long = "104857600" where Any, High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        Warn,
         "Size of metadata log and snapshots above which the oldest are deleted.";
     "metadata.max.retention.ms": Long = "604800000" where Any, High, ReadOnly,
-        yes("testkit::config_effects::metadata_log_snapshots"),
+        Warn,
         "Age above which metadata segments and snapshots are deleted.";
     "metadata.max.idle.interval.ms": Int = "500" where AtLeast(0), Low, ReadOnly,
-        yes("testkit::config_effects::metadata_idle_records"),
+        Warn,
         "How often the active controller writes a record that changes nothing, so that the committed offset moves; 0 turns it off.";
     #internal "internal.metadata.delete.delay.millis": Long = "60000" where Any, Low, ReadOnly,
         Warn,

@@ -4,10 +4,10 @@ use crate::config::row::rows;
 
 rows! {
     "replica.lag.time.max.ms": Long = "30000" where Any, High, ReadOnly,
-        yes("testkit::config_effects::replica_lag"),
+        Warn,
         "How long a follower may not have reached the log end before it leaves the ISR.";
     "replica.high.watermark.checkpoint.interval.ms": Long = "5000" where Any, High, ReadOnly,
-        yes("testkit::config_effects::checkpoints"),
+        yes("server::config_effects::checkpoints"),
         "How often high watermarks are written.";
     "replica.fetch.max.bytes": Int = "1048576" where AtLeast(0), Medium, ReadOnly,
         Warn,
