@@ -117,8 +117,8 @@ apis! {
     DescribeConfigs            1..=4     broker      "DescribeConfigs on Topic or Cluster"  inline  describe_configs;
     DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
     CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
-    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
     DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;
+    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
     OffsetDelete               0..=0     broker      "Delete on Group, Read on Topic"       waits   offset_delete;
     Vote                       0..=2     controller  "ClusterAction on Cluster"             forward controller;
     BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward controller;

@@ -10,6 +10,9 @@
 //!
 //! The file is opened when it is first needed and closed when it was not needed for a while; a [`FileSlice`] keeps it open.
 
+mod load;
+mod search;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -18,12 +21,12 @@ use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::{self, NO_TIMESTAMP};
 use parking_lot::Mutex;
 
-use crate::batch_scan::{BatchAt, BatchScanner};
+use crate::batch_scan::BatchAt;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{DELETED, INDEX, LOG, TIME_INDEX, TXN_INDEX, offset_file};
 use crate::log_dir::LogFolder;
-use crate::offset_index::{OffsetIndex, OffsetPosition};
+use crate::offset_index::OffsetIndex;
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::{AbortedTransaction, TransactionIndex};
 
@@ -282,245 +285,6 @@ impl Segment {
     ) -> Result<(), StorageError> {
         found.extend(self.aborted.all()?.into_iter().filter(|t| t.last_offset >= from && t.first_offset < to));
         Ok(())
-    }
-
-    /// Where the first batch lies that reaches up to `offset` or beyond, within the first `size` bytes.
-    pub(crate) fn find(&self, file: &File, offset: i64, size: u64) -> Result<Option<BatchAt>, StorageError> {
-        let start = match self.offsets.floor(offset)? {
-            Some(entry) if self.is_true(file, &entry, size)? => entry.position,
-            Some(_) | None => 0,
-        };
-        let mut scanner = BatchScanner::new(file, start, size);
-        while let Some(at) = scanner.next()? {
-            if at.header.last_offset() >= offset {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether an index entry points to the batch that it says. Nothing else guards an index; a wrong one costs a scan.
-    fn is_true(&self, file: &File, entry: &OffsetPosition, size: u64) -> Result<bool, StorageError> {
-        if entry.position >= size {
-            return Ok(false);
-        }
-        let there = match BatchScanner::new(file, entry.position, size).next() {
-            Ok(at) => at,
-            Err(StorageError::Corrupt { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let agrees = there.is_some_and(|at| {
-            (self.base_offset..=entry.offset).contains(&at.header.base_offset)
-                && at.header.last_offset() <= entry.offset
-        });
-        if !agrees {
-            let path = self.offsets.file().path();
-            tracing::warn!(path = %path.display(), position = entry.position, "index entry points to no batch of its offset");
-        }
-        Ok(agrees)
-    }
-
-    /// Where whole batches end that begin at `first`, stay below `end_offset` and take at most `max_bytes`; the first may
-    /// be larger if `at_least_one`.
-    pub(crate) fn cut(
-        &self,
-        file: &File,
-        first: &BatchAt,
-        end_offset: i64,
-        max_bytes: u64,
-        at_least_one: bool,
-        size: u64,
-    ) -> Result<u64, StorageError> {
-        // `size` was taken before, so `next_offset` is not behind it.
-        let wholly_below = end_offset >= self.next_offset();
-        if wholly_below && size - first.position <= max_bytes {
-            return Ok(size);
-        }
-        let limit = size.min(first.position.saturating_add(max_bytes));
-        let start = self.cut_start(file, first, end_offset, limit, wholly_below, size)?;
-        let mut cut = start;
-        let mut scanner = BatchScanner::new(file, start, size);
-        while let Some(at) = scanner.next()? {
-            if at.end() > limit || at.header.next_offset() > end_offset {
-                break;
-            }
-            cut = at.end();
-        }
-        if cut == first.position && at_least_one && first.header.next_offset() <= end_offset {
-            cut = first.end();
-        }
-        Ok(cut)
-    }
-
-    /// Where a search for the cut may begin: the last indexed batch before both bounds.
-    fn cut_start(
-        &self,
-        file: &File,
-        first: &BatchAt,
-        end_offset: i64,
-        limit: u64,
-        wholly_below: bool,
-        size: u64,
-    ) -> Result<u64, StorageError> {
-        let by_bytes = self.offsets.floor_position(limit)?;
-        let by_offset = if wholly_below { by_bytes } else { self.offsets.floor(end_offset - 1)? };
-        let Some(entry) = by_bytes.zip(by_offset).map(|(a, b)| if a.position < b.position { a } else { b }) else {
-            return Ok(first.position);
-        };
-        let usable = entry.position > first.position && self.is_true(file, &entry, size)?;
-        Ok(if usable { entry.position } else { first.position })
-    }
-
-    /// Largest timestamp, and the last offset of the batch that has it; timestamp -1 if no batch has one.
-    pub(crate) fn largest(&self) -> Result<TimestampOffset, StorageError> {
-        if let Some(largest) = self.tail.lock().largest {
-            return Ok(largest);
-        }
-        let found = match self.times.last()? {
-            Some(last) => last,
-            None => self.scan_largest(0, self.size())?,
-        };
-        // A batch may have been appended meanwhile; then its note is the truth.
-        Ok(*self.tail.lock().largest.get_or_insert(found))
-    }
-
-    /// For retention: a segment without timestamps counts from its last change.
-    pub(crate) fn largest_or_modified(&self) -> Result<i64, StorageError> {
-        let largest = self.largest()?.timestamp;
-        if largest >= 0 {
-            return Ok(largest);
-        }
-        Ok(fs::modified_ms(self.folder.file(&offset_file(self.base_offset, LOG)))?)
-    }
-
-    fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
-        let mut largest = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
-        let file = self.file()?;
-        let mut scanner = BatchScanner::new(&file, from, size);
-        while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp {
-                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
-            }
-        }
-        Ok(largest)
-    }
-
-    /// The first batch at or after `from_offset` that has a timestamp of at least `timestamp`.
-    pub(crate) fn find_timestamp(
-        &self,
-        timestamp: i64,
-        from_offset: i64,
-    ) -> Result<Option<(Arc<File>, BatchAt)>, StorageError> {
-        let size = self.size();
-        let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
-        let file = self.file()?;
-        let Some(first) = self.find(&file, start, size)? else { return Ok(None) };
-        let mut scanner = BatchScanner::new(&file, first.position, size);
-        while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp >= timestamp {
-                return Ok(Some((file, at)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// After loading: goes through the batches behind the last index entry, so that appends go on as if the process had
-    /// never ended. Fails if they are not whole.
-    pub(crate) fn load_tail(&self) -> Result<(), StorageError> {
-        let size = self.size();
-        if size == 0 {
-            self.next_offset.store(self.base_offset, Ordering::Release);
-            return Ok(());
-        }
-        let file = self.file()?;
-        let start = match self.offsets.floor_position(size)? {
-            Some(entry) if self.is_true(&file, &entry, size)? => entry.position,
-            Some(_) => {
-                self.offsets.file().truncate(0)?;
-                self.times.file().truncate(0)?;
-                0
-            }
-            None => 0,
-        };
-        let mut largest =
-            self.times.last()?.unwrap_or(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
-        let mut next_offset = self.base_offset;
-        let mut scanner = BatchScanner::new(&file, start, size);
-        while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp {
-                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
-            }
-            next_offset = at.header.next_offset();
-        }
-        let first = BatchScanner::new(&file, 0, size).next()?;
-        let mut tail = self.tail.lock();
-        tail.largest = Some(largest);
-        tail.first_timestamp = first.map(|at| at.header.max_timestamp);
-        tail.bytes_since_index = usize::try_from(size - start).unwrap_or(usize::MAX);
-        drop(tail);
-        self.next_offset.store(next_offset, Ordering::Release);
-        Ok(())
-    }
-
-    /// Prepares a scan from `position` on: what the indexes say of it and what follows is dropped. The transaction index
-    /// is trusted up to `recovery_point`.
-    pub(crate) fn rewind(&self, position: u64, offset: i64, recovery_point: i64) -> Result<(), StorageError> {
-        self.offsets.keep_ascending(self.size())?;
-        self.times.keep_ascending()?;
-        self.offsets.truncate_to_position(position)?;
-        self.times.truncate_to_offset(offset)?;
-        self.aborted.truncate_to_offset(recovery_point)?;
-        self.size.store(position, Ordering::Release);
-        self.next_offset.store(offset, Ordering::Release);
-        let largest = self.times.last()?;
-        let mut tail = self.tail.lock();
-        tail.bytes_since_index = 0;
-        tail.largest = if position == 0 { None } else { largest };
-        tail.first_timestamp = None;
-        drop(tail);
-        if position > 0 && largest.is_none() {
-            let found = self.scan_largest(0, position)?;
-            self.tail.lock().largest = Some(found);
-        }
-        Ok(())
-    }
-
-    /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
-    pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
-        self.offsets.keep_ascending(self.size())?;
-        let Some(entry) = self.offsets.floor(offset - 1)? else { return Ok(None) };
-        let file = self.file()?;
-        if !self.is_true(&file, &entry, self.size())? {
-            return Ok(None);
-        }
-        BatchScanner::new(&file, entry.position, self.size()).next()
-    }
-
-    /// Cuts the segment at the batch that holds `offset`.
-    pub(crate) fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
-        let size = self.size();
-        let file = self.file()?;
-        let position = self.find(&file, offset, size)?.map_or(size, |at| at.position);
-        self.truncate_files(position, offset)?;
-        self.size.store(position, Ordering::Release);
-        self.load_tail()?;
-        self.next_offset.store(offset, Ordering::Release);
-        Ok(())
-    }
-
-    /// Makes the file end at `position`, where the log ends with `offset`. Synced at once: flushes begin at the log end
-    /// from now on, perhaps in a new segment, and would never come by what a crash brings back here.
-    pub(crate) fn truncate_files(&self, position: u64, offset: i64) -> Result<(), StorageError> {
-        let file = self.file()?;
-        file.set_len(position)?;
-        file.sync_data()?;
-        self.truncate_indexes(position, offset)
-    }
-
-    fn truncate_indexes(&self, position: u64, offset: i64) -> Result<(), StorageError> {
-        self.offsets.truncate_to_position(position)?;
-        self.times.truncate_to_offset(offset)?;
-        self.aborted.truncate_to_offset(offset)
     }
 
     /// Nothing will be appended any more: the time index gets its closing entry.

@@ -6,6 +6,7 @@ use super::source::Tree;
 const LINES_MAX: usize = 600;
 
 /// Files that were longer when the ratchet was set, with the length that they may have. Take out what has become short.
+const EXCUSED: [(&str, usize); 0] = [];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     against(tree, &EXCUSED)

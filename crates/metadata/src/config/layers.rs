@@ -57,7 +57,11 @@ impl<'a> Layers<'a> {
 
     /// Those of a topic that is only being created, with what it is to have of its own.
     #[must_use]
-    pub fn of_new_topic(broker: &'a BrokerConfig, configs: &'a ConfigsImage, own: &'a BTreeMap<String, String>) -> Self {
+    pub fn of_new_topic(
+        broker: &'a BrokerConfig,
+        configs: &'a ConfigsImage,
+        own: &'a BTreeMap<String, String>,
+    ) -> Self {
         Self { topic: Some(own), ..Self::of_broker(broker, configs) }
     }
 

@@ -1,0 +1,111 @@
+//! Finding the end of a segment, and moving it: after loading, before a recovery, at a truncation.
+
+use std::sync::atomic::Ordering;
+
+use ottla_protocol::record_batch::NO_TIMESTAMP;
+
+use super::Segment;
+use crate::batch_scan::{BatchAt, BatchScanner};
+use crate::error::StorageError;
+use crate::time_index::TimestampOffset;
+
+impl Segment {
+    /// After loading: goes through the batches behind the last index entry, so that appends go on as if the process had
+    /// never ended. Fails if they are not whole.
+    pub(crate) fn load_tail(&self) -> Result<(), StorageError> {
+        let size = self.size();
+        if size == 0 {
+            self.next_offset.store(self.base_offset, Ordering::Release);
+            return Ok(());
+        }
+        let file = self.file()?;
+        let start = match self.offsets.floor_position(size)? {
+            Some(entry) if self.is_true(&file, &entry, size)? => entry.position,
+            Some(_) => {
+                self.offsets.file().truncate(0)?;
+                self.times.file().truncate(0)?;
+                0
+            }
+            None => 0,
+        };
+        let mut largest =
+            self.times.last()?.unwrap_or(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
+        let mut next_offset = self.base_offset;
+        let mut scanner = BatchScanner::new(&file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+            }
+            next_offset = at.header.next_offset();
+        }
+        let first = BatchScanner::new(&file, 0, size).next()?;
+        let mut tail = self.tail.lock();
+        tail.largest = Some(largest);
+        tail.first_timestamp = first.map(|at| at.header.max_timestamp);
+        tail.bytes_since_index = usize::try_from(size - start).unwrap_or(usize::MAX);
+        drop(tail);
+        self.next_offset.store(next_offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Prepares a scan from `position` on: what the indexes say of it and what follows is dropped. The transaction index
+    /// is trusted up to `recovery_point`.
+    pub(crate) fn rewind(&self, position: u64, offset: i64, recovery_point: i64) -> Result<(), StorageError> {
+        self.offsets.keep_ascending(self.size())?;
+        self.times.keep_ascending()?;
+        self.offsets.truncate_to_position(position)?;
+        self.times.truncate_to_offset(offset)?;
+        self.aborted.truncate_to_offset(recovery_point)?;
+        self.size.store(position, Ordering::Release);
+        self.next_offset.store(offset, Ordering::Release);
+        let largest = self.times.last()?;
+        let mut tail = self.tail.lock();
+        tail.bytes_since_index = 0;
+        tail.largest = if position == 0 { None } else { largest };
+        tail.first_timestamp = None;
+        drop(tail);
+        if position > 0 && largest.is_none() {
+            let found = self.scan_largest(0, position)?;
+            self.tail.lock().largest = Some(found);
+        }
+        Ok(())
+    }
+
+    /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
+    pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
+        self.offsets.keep_ascending(self.size())?;
+        let Some(entry) = self.offsets.floor(offset - 1)? else { return Ok(None) };
+        let file = self.file()?;
+        if !self.is_true(&file, &entry, self.size())? {
+            return Ok(None);
+        }
+        BatchScanner::new(&file, entry.position, self.size()).next()
+    }
+
+    /// Cuts the segment at the batch that holds `offset`.
+    pub(crate) fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
+        let size = self.size();
+        let file = self.file()?;
+        let position = self.find(&file, offset, size)?.map_or(size, |at| at.position);
+        self.truncate_files(position, offset)?;
+        self.size.store(position, Ordering::Release);
+        self.load_tail()?;
+        self.next_offset.store(offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the file end at `position`, where the log ends with `offset`. Synced at once: flushes begin at the log end
+    /// from now on, perhaps in a new segment, and would never come by what a crash brings back here.
+    pub(crate) fn truncate_files(&self, position: u64, offset: i64) -> Result<(), StorageError> {
+        let file = self.file()?;
+        file.set_len(position)?;
+        file.sync_data()?;
+        self.truncate_indexes(position, offset)
+    }
+
+    fn truncate_indexes(&self, position: u64, offset: i64) -> Result<(), StorageError> {
+        self.offsets.truncate_to_position(position)?;
+        self.times.truncate_to_offset(offset)?;
+        self.aborted.truncate_to_offset(offset)
+    }
+}

@@ -1,0 +1,155 @@
+//! Searches in one segment: by offset, by bytes, by time. Indexes give a start, the heads of batches decide.
+
+use std::sync::Arc;
+
+use ottla_env::fs::{self, File};
+use ottla_protocol::record_batch::NO_TIMESTAMP;
+
+use super::Segment;
+use crate::batch_scan::{BatchAt, BatchScanner};
+use crate::error::StorageError;
+use crate::file_names::{LOG, offset_file};
+use crate::offset_index::OffsetPosition;
+use crate::time_index::TimestampOffset;
+
+impl Segment {
+    /// Where the first batch lies that reaches up to `offset` or beyond, within the first `size` bytes.
+    pub(crate) fn find(&self, file: &File, offset: i64, size: u64) -> Result<Option<BatchAt>, StorageError> {
+        let start = match self.offsets.floor(offset)? {
+            Some(entry) if self.is_true(file, &entry, size)? => entry.position,
+            Some(_) | None => 0,
+        };
+        let mut scanner = BatchScanner::new(file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.last_offset() >= offset {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an index entry points to the batch that it says. Nothing else guards an index; a wrong one costs a scan.
+    pub(super) fn is_true(&self, file: &File, entry: &OffsetPosition, size: u64) -> Result<bool, StorageError> {
+        if entry.position >= size {
+            return Ok(false);
+        }
+        let there = match BatchScanner::new(file, entry.position, size).next() {
+            Ok(at) => at,
+            Err(StorageError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let agrees = there.is_some_and(|at| {
+            (self.base_offset..=entry.offset).contains(&at.header.base_offset)
+                && at.header.last_offset() <= entry.offset
+        });
+        if !agrees {
+            let path = self.offsets.file().path();
+            tracing::warn!(path = %path.display(), position = entry.position, "index entry points to no batch of its offset");
+        }
+        Ok(agrees)
+    }
+
+    /// Where whole batches end that begin at `first`, stay below `end_offset` and take at most `max_bytes`; the first may
+    /// be larger if `at_least_one`.
+    pub(crate) fn cut(
+        &self,
+        file: &File,
+        first: &BatchAt,
+        end_offset: i64,
+        max_bytes: u64,
+        at_least_one: bool,
+        size: u64,
+    ) -> Result<u64, StorageError> {
+        // `size` was taken before, so `next_offset` is not behind it.
+        let wholly_below = end_offset >= self.next_offset();
+        if wholly_below && size - first.position <= max_bytes {
+            return Ok(size);
+        }
+        let limit = size.min(first.position.saturating_add(max_bytes));
+        let start = self.cut_start(file, first, end_offset, limit, wholly_below, size)?;
+        let mut cut = start;
+        let mut scanner = BatchScanner::new(file, start, size);
+        while let Some(at) = scanner.next()? {
+            if at.end() > limit || at.header.next_offset() > end_offset {
+                break;
+            }
+            cut = at.end();
+        }
+        if cut == first.position && at_least_one && first.header.next_offset() <= end_offset {
+            cut = first.end();
+        }
+        Ok(cut)
+    }
+
+    /// Where a search for the cut may begin: the last indexed batch before both bounds.
+    fn cut_start(
+        &self,
+        file: &File,
+        first: &BatchAt,
+        end_offset: i64,
+        limit: u64,
+        wholly_below: bool,
+        size: u64,
+    ) -> Result<u64, StorageError> {
+        let by_bytes = self.offsets.floor_position(limit)?;
+        let by_offset = if wholly_below { by_bytes } else { self.offsets.floor(end_offset - 1)? };
+        let Some(entry) = by_bytes.zip(by_offset).map(|(a, b)| if a.position < b.position { a } else { b }) else {
+            return Ok(first.position);
+        };
+        let usable = entry.position > first.position && self.is_true(file, &entry, size)?;
+        Ok(if usable { entry.position } else { first.position })
+    }
+
+    /// Largest timestamp, and the last offset of the batch that has it; timestamp -1 if no batch has one.
+    pub(crate) fn largest(&self) -> Result<TimestampOffset, StorageError> {
+        if let Some(largest) = self.tail.lock().largest {
+            return Ok(largest);
+        }
+        let found = match self.times.last()? {
+            Some(last) => last,
+            None => self.scan_largest(0, self.size())?,
+        };
+        // A batch may have been appended meanwhile; then its note is the truth.
+        Ok(*self.tail.lock().largest.get_or_insert(found))
+    }
+
+    /// For retention: a segment without timestamps counts from its last change.
+    pub(crate) fn largest_or_modified(&self) -> Result<i64, StorageError> {
+        let largest = self.largest()?.timestamp;
+        if largest >= 0 {
+            return Ok(largest);
+        }
+        Ok(fs::modified_ms(self.folder.file(&offset_file(self.base_offset, LOG)))?)
+    }
+
+    pub(super) fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
+        let mut largest = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
+        let file = self.file()?;
+        let mut scanner = BatchScanner::new(&file, from, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp > largest.timestamp {
+                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+            }
+        }
+        Ok(largest)
+    }
+
+    /// The first batch at or after `from_offset` that has a timestamp of at least `timestamp`.
+    pub(crate) fn find_timestamp(
+        &self,
+        timestamp: i64,
+        from_offset: i64,
+    ) -> Result<Option<(Arc<File>, BatchAt)>, StorageError> {
+        let size = self.size();
+        let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
+        let file = self.file()?;
+        let Some(first) = self.find(&file, start, size)? else { return Ok(None) };
+        let mut scanner = BatchScanner::new(&file, first.position, size);
+        while let Some(at) = scanner.next()? {
+            if at.header.max_timestamp >= timestamp {
+                return Ok(Some((file, at)));
+            }
+        }
+        Ok(None)
+    }
+}
