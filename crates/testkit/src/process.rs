@@ -61,6 +61,7 @@ pub struct Server {
     program: Program,
     directory: TempDir,
     port: u16,
+    data: PathBuf,
     child: Option<Child>,
 }
 
@@ -75,7 +76,9 @@ impl Server {
         let (port, controller_port) = two_free_ports().await?;
         let properties = properties(directory.path(), port, controller_port, extra);
         fs::write_atomically(directory.path().join("server.properties"), properties)?;
-        Ok(Self { program, directory, port, child: None })
+        let own = directory.path().join("data");
+        let data = extra.iter().find(|(key, _)| *key == "log.dirs").map_or(own, |(_, dirs)| PathBuf::from(dirs));
+        Ok(Self { program, directory, port, data, child: None })
     }
 
     /// Where it listens.
@@ -87,7 +90,7 @@ impl Server {
     /// The log directory of its properties.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.data.clone()
     }
 
     /// Its process id, while it runs.
