@@ -38,6 +38,9 @@ fn fields(message: &Message, all: &[Field], structs: &BTreeSet<&str>) -> Result<
         {
             return Err(format!("field {} is of struct {name}, which is not defined", f.name));
         }
+        if matches!(&f.ty, Type::Array(inner) if matches!(**inner, Type::Array(_))) {
+            return Err(format!("field {} is an array of arrays", f.name));
+        }
         if let Some((tag, versions)) = f.tag {
             // The length of a tagged field is known only once it is written, and then its bytes move: a hole must not.
             if holds_records(message, &f.ty) {
@@ -82,6 +85,7 @@ mod tests {
             ("  A int32 0+ nullable 0+\n", "x: field A is of a type that cannot be null"),
             ("  A Missing 0+\n", "x: field A is of struct Missing, which is not defined"),
             ("  A S 0+ tag 0 0+ {\n    B records 0+\n  }\n", "x: field A is tagged and holds records"),
+            ("  A [][]int32 0+\n", "x: field A is an array of arrays"),
             ("  A int32 0+ tag 0 0+\n  B int32 0+ tag 0 0+\n", "x: tag 0 of field B is taken"),
         ] {
             let text = format!("data X versions 0 flexible 0+ {{\n{body}}}\n");

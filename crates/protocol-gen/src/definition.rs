@@ -109,6 +109,8 @@ pub struct Field {
 pub struct Struct {
     /// Name.
     pub name: String,
+    /// Lines of explanation.
+    pub doc: Vec<String>,
     /// Versions.
     pub versions: Versions,
     /// Fields.

@@ -25,7 +25,7 @@ pub fn parse(text: &str) -> Result<Message, String> {
     let mut message = head_line(head, doc).map_err(|e| format!("{}: {e}", n + 1))?;
     message.fields = lines.fields()?;
     loop {
-        let _about_struct = lines.doc();
+        let doc = lines.doc();
         let Some((n, line)) = lines.next() else { break };
         let mut words = line.split_whitespace();
         let (Some("struct"), Some(name), Some(versions), Some("{")) =
@@ -34,7 +34,7 @@ pub fn parse(text: &str) -> Result<Message, String> {
             return Err(format!("{}: expected `struct Name VERSIONS {{`, found `{line}`", n + 1));
         };
         let versions = range(versions).map_err(|e| format!("{}: {e}", n + 1))?;
-        message.structs.push(Struct { name: name.to_owned(), versions, fields: lines.fields()? });
+        message.structs.push(Struct { name: name.to_owned(), doc, versions, fields: lines.fields()? });
     }
     Ok(message)
 }

@@ -12,6 +12,8 @@
 //! It knows no socket, file, clock or configuration. Bytes from outside never make it panic, and never make it allocate
 //! more than a bound that its caller knows: 16 times a frame for a message, a given limit for unpacked records.
 
+#![deny(clippy::indexing_slicing)]
+
 pub mod api;
 pub mod compression;
 pub mod control_record;

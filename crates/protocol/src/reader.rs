@@ -367,3 +367,77 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsigned_varints_end_within_five_bytes_and_32_bits() {
+        let read = |bytes: &[u8]| Reader::new(bytes).uvarint();
+        assert_eq!(read(&[0x7f]), Ok(127));
+        assert_eq!(read(&[0x80, 0x01]), Ok(128));
+        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
+        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x10]), Err(DecodeError::BadVarint));
+        assert_eq!(read(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]), Err(DecodeError::BadVarint));
+        assert_eq!(read(&[0x80]), Err(DecodeError::Truncated { wanted: 1, left: 0 }));
+    }
+
+    #[test]
+    fn lengths_below_null_are_refused_and_null_only_where_it_may_be() {
+        assert_eq!(Reader::new(&[0xff, 0xfe]).nullable_string(false), Err(DecodeError::BadLength(-2)));
+        assert_eq!(Reader::new(&[0xff, 0xff]).nullable_string(false), Ok(None));
+        assert_eq!(Reader::new(&[0]).nullable_string(true), Ok(None));
+        assert_eq!(Reader::new(&[0]).string(true, "name"), Err(DecodeError::UnexpectedNull { field: "name" }));
+        assert_eq!(Reader::new(&[2, 0xff]).string(true, "name"), Err(DecodeError::NotUtf8));
+    }
+
+    #[test]
+    fn a_compact_string_is_no_longer_than_a_classic_one() {
+        let mut bytes = vec![0x81, 0x80, 0x02]; // 32768, plus one
+        bytes.resize(3 + 32_768, b'x');
+        assert_eq!(Reader::new(&bytes).string(true, "name"), Err(DecodeError::BadLength(32_768)));
+    }
+
+    #[test]
+    fn counts_are_checked_against_bytes_limit_and_budget() {
+        let count = |n: i32, rest: usize, min: usize, memory: usize| {
+            let mut bytes = n.to_be_bytes().to_vec();
+            bytes.resize(4 + rest, 0);
+            Reader::new(&bytes).array(false, min, memory, "elements")
+        };
+        assert_eq!(count(10, 40, 4, 100), Ok(10));
+        assert_eq!(count(11, 40, 4, 100), Err(DecodeError::TooMany { count: 11, left: 40 }));
+        assert_eq!(
+            count(1_000_001, 1_000_001, 1, 1),
+            Err(DecodeError::OverLimit { count: 1_000_001, limit: MAX_ARRAY_ELEMENTS })
+        );
+        // 16 x (4 + 10000) + 64 KiB is the budget.
+        assert_eq!(count(10_000, 10_000, 1, 22), Ok(10_000));
+        assert_eq!(count(10_000, 10_000, 1, 23), Err(DecodeError::OverBudget));
+    }
+
+    #[test]
+    fn unknown_tags_ascend_and_are_not_too_many() {
+        let read = |bytes: &[u8]| {
+            let mut tags = UnknownTags::default();
+            Reader::new(bytes).unknown_tags(&mut tags).map(|()| tags.len())
+        };
+        assert_eq!(read(&[0]), Ok(0));
+        assert_eq!(read(&[2, 1, 0, 5, 1, 0xaa]), Ok(2));
+        assert_eq!(read(&[2, 5, 0, 5, 0]), Err(DecodeError::TagOrder(5)));
+        assert_eq!(read(&[2, 5, 0, 4, 0]), Err(DecodeError::TagOrder(4)));
+        let mut many = vec![0x91, 0x4e]; // 10001
+        many.resize(2 + 2 * 10_001, 0);
+        assert_eq!(read(&many), Err(DecodeError::OverLimit { count: 10_001, limit: 10_000 }));
+    }
+
+    #[test]
+    fn a_tagged_field_must_be_read_to_its_end() {
+        let mut r = Reader::new(&[7, 3, 0, 1, 2, 9]);
+        let (tag, after) = r.begin_tag().unwrap();
+        assert_eq!((tag, r.i16()), (7, Ok(1)));
+        assert_eq!(r.end_tag(after), Err(DecodeError::TrailingTagBytes(1)));
+        assert_eq!(r.rest(), [9]);
+    }
+}

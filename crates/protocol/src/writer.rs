@@ -70,6 +70,13 @@ impl Writer {
         Self { bytes: Vec::with_capacity(bytes), holes: Vec::new() }
     }
 
+    /// An empty writer that writes into `buffer`, whose content is dropped and whose memory is used again.
+    #[must_use]
+    pub fn reusing(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self { bytes: buffer, holes: Vec::new() }
+    }
+
     /// Bytes written, holes not counted.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -292,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_hole_counts_where_it_lies() {
-        let mut w = Writer::new();
+        let mut w = Writer::reusing(vec![9; 100]);
         w.i16(1);
         w.records(false, Records::Hole { len: 500, index: 7 });
         w.i16(2);
