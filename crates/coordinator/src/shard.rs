@@ -31,7 +31,7 @@ use crate::group::api::{GroupRequest, GroupResponse, JoinRequest, JoinResponse, 
 use crate::group::classic::{ClassicGroup, State};
 use crate::group::config::{GroupConfig, MAX_NAME_BYTES};
 use crate::group::offsets::Offsets;
-use crate::group::records::{CoordinatorRecord, Record};
+use crate::group::records::{CoordinatorRecord, Record, StoredGroup};
 use crate::runtime::{Now, Token, WriteId};
 use crate::timer::Timers;
 use crate::turn::{After, GroupWrites, Timer, Turn, write_error};
@@ -135,8 +135,7 @@ impl GroupShard {
         let id: Arc<str> = request.group_id.as_str().into();
         if !self.groups.contains_key(&id) && request.member_id.is_empty() {
             // Written before the member is looked at, so that its answer waits until the group is committed.
-            let picture = Record::Group(id.clone(), Some(ClassicGroup::empty(id.clone(), None).to_stored(None)));
-            self.write(&[picture], After::Nothing, now);
+            self.write(&[Record::Group(id.clone(), Some(StoredGroup::new(now.wall_ms)))], After::Nothing, now);
         }
         let (groups, mut turn) = self.groups_and_turn(now);
         let error = match groups.get_mut(&id) {
@@ -240,7 +239,7 @@ impl GroupShard {
                 if let Some(Group::Classic(group)) = self.groups.get_mut(id)
                     && group.created_by() == Some(settled.id)
                 {
-                    group.set_created();
+                    group.set_created_by(None);
                 }
             }
             for (token, response) in settled.replies {

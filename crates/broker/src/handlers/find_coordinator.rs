@@ -101,12 +101,13 @@ async fn find_group(cx: &RequestContext, group: &str) -> Found {
             host: node.host.to_owned(),
             port: node.port,
             code: ErrorCode::None,
-            message: None,
+            // What Kafka says when all is well.
+            message: Some(if cx.version < 4 { "NONE" } else { "" }),
         },
         None => failed(ErrorCode::CoordinatorNotAvailable, None),
     }
 }
 
 fn failed(code: ErrorCode, message: Option<&'static str>) -> Found {
-    Found { node_id: -1, host: String::new(), port: -1, code, message: message.or(Some(code.name())) }
+    Found { node_id: -1, host: String::new(), port: -1, code, message }
 }

@@ -2,6 +2,7 @@
 //!
 //! * Topics and partitions that do not exist are UNKNOWN_TOPIC_OR_PARTITION and do not disturb the rest. From 10 topics are
 //!   named by id, and an unknown one is UNKNOWN_TOPIC_ID (KIP-848).
+//! * The id is written down also when the request names the topic by name, as Kafka 4.4 does.
 //! * 2 to 4 say how long to keep the offsets; -1 for the broker's retention.
 //! * 7 and later: static members (KIP-345). 9: an unknown group is GROUP_ID_NOT_FOUND, before ILLEGAL_GENERATION.
 //! * An error of the group is the error of every partition.
@@ -56,7 +57,7 @@ fn judge(
         let for_the_group = topic.partitions.iter().zip(&row).filter(|(_, verdict)| verdict.is_none());
         let partitions: Vec<_> = for_the_group.map(|(p, _)| commit_partition(p)).collect();
         if let (Ok(known), false) = (known, partitions.is_empty()) {
-            topics.push(CommitTopic { name: known.name.to_string(), topic_id: topic.topic_id, partitions });
+            topics.push(CommitTopic { name: known.name.to_string(), topic_id: known.id, partitions });
         }
         verdicts.push(row);
     }

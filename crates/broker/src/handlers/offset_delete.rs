@@ -28,7 +28,8 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     }
     let mut verdicts = judge(cx, &cx.broker.image(), &request);
     let topics = for_the_group(&request, &verdicts);
-    if !topics.is_empty() {
+    // A request without topics still learns whether the group exists.
+    if !topics.is_empty() || request.topics.is_empty() {
         match delete(cx, request.group_id, topics).await {
             Ok(codes) => {
                 let open = verdicts.iter_mut().flatten().filter(|verdict| verdict.is_none());

@@ -112,8 +112,8 @@ pub(crate) struct ClassicGroup {
 }
 
 impl ClassicGroup {
-    /// A group without members: new, or simple.
-    pub(crate) fn empty(id: Arc<str>, created_by: Option<WriteId>) -> Self {
+    /// A group without members that was never written down: a simple one.
+    pub(crate) fn simple(id: Arc<str>, created_by: Option<WriteId>) -> Self {
         Self {
             id,
             state: State::Empty,
@@ -148,9 +148,9 @@ impl ClassicGroup {
         self.created_by
     }
 
-    /// The write that created it is committed.
-    pub(crate) fn set_created(&mut self) {
-        self.created_by = None;
+    /// Notes the write that creates it; `None` once that is committed.
+    pub(crate) fn set_created_by(&mut self, write: Option<WriteId>) {
+        self.created_by = write;
     }
 
     fn transition_to(&mut self, state: State, now: Now) {

@@ -31,17 +31,8 @@ impl OtherKind {
         }
     }
 
-    /// Kafka's name of the type.
+    /// Kafka's name of the type, which is also the protocol type that such a group lists.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Consumer => "Consumer",
-            Self::Share => "Share",
-            Self::Streams => "Streams",
-        }
-    }
-
-    /// The protocol type that such a group lists.
-    pub(crate) fn protocol_type(self) -> &'static str {
         match self {
             Self::Consumer => "consumer",
             Self::Share => "share",

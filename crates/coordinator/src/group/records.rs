@@ -92,6 +92,20 @@ pub(crate) struct StoredGroup {
     pub(crate) members: Vec<StoredMember>,
 }
 
+impl StoredGroup {
+    /// A new group, which nobody has joined yet.
+    pub(crate) fn new(now_ms: i64) -> Self {
+        Self {
+            protocol_type: String::new(),
+            generation: 0,
+            protocol: None,
+            leader: None,
+            state_since_ms: Some(now_ms),
+            members: Vec::new(),
+        }
+    }
+}
+
 /// A member as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredMember {

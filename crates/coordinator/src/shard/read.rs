@@ -42,7 +42,7 @@ impl GroupShard {
             Group::Classic(group) => group.created_by().is_none().then(|| group.list()),
             Group::Other(group) => Some(ListedGroup {
                 group_id: id.to_string(),
-                protocol_type: group.kind.protocol_type().to_owned(),
+                protocol_type: group.kind.name().to_owned(),
                 state: group.state_name(),
                 group_type: group.kind.name(),
             }),

@@ -97,7 +97,7 @@ impl GroupShard {
     fn ensure_group(&mut self, id: &Arc<str>, created_by: Option<WriteId>) -> bool {
         let is_new = !self.groups.contains_key(id);
         if is_new {
-            let group = ClassicGroup::empty(id.clone(), created_by);
+            let group = ClassicGroup::simple(id.clone(), created_by);
             self.groups.insert(id.clone(), Group::Classic(Box::new(group)));
         }
         is_new
@@ -118,17 +118,19 @@ impl GroupShard {
                     self.offsets.apply(id, key, value.clone());
                     offsets.push(key.clone());
                 }
-                Record::Group(group, Some(_)) => {
-                    if self.ensure_group(group, Some(id)) {
-                        created.push(group.clone());
-                    }
+                // Of a group that is here already, the record is a picture.
+                Record::Group(group, Some(stored)) if !self.groups.contains_key(group) => {
+                    let mut new = ClassicGroup::from_stored(group.clone(), stored.clone());
+                    new.set_created_by(Some(id));
+                    self.groups.insert(group.clone(), Group::Classic(Box::new(new)));
+                    created.push(group.clone());
                 }
                 Record::Group(group, None) => {
                     if let Some(Group::Classic(group)) = self.groups.remove(group) {
                         deleted.push(*group);
                     }
                 }
-                Record::Other { .. } | Record::Unknown(_) => {}
+                Record::Group(_, Some(_)) | Record::Other { .. } | Record::Unknown(_) => {}
             }
         }
         if let Some(write) = self.writes.get_mut(id) {

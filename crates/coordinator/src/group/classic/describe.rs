@@ -98,7 +98,7 @@ impl ClassicGroup {
 
     /// The group of a picture: stable if it has members, though nobody has been heard of yet.
     pub(crate) fn from_stored(id: Arc<str>, stored: StoredGroup) -> Self {
-        let mut group = Self::empty(id, None);
+        let mut group = Self::simple(id, None);
         group.state = if stored.members.is_empty() { State::Empty } else { State::Stable };
         group.previous_state = group.state;
         group.state_since_ms = stored.state_since_ms;

@@ -14,6 +14,8 @@ impl ClassicGroup {
         if !self.accepts(&request.member_id, turn.config.max_size) {
             self.remove_member(&request.member_id, turn);
             refuse(token, "", ErrorCode::GroupMaxSizeReached, turn);
+            // It was perhaps the one that the others waited for.
+            self.maybe_complete_join(turn);
         } else if !self.supports(&request.protocol_type, &request.protocols) {
             refuse(token, &request.member_id, ErrorCode::InconsistentGroupProtocol, turn);
         } else if request.member_id.is_empty() {
