@@ -19,7 +19,7 @@ pub enum ConnectionError {
         source: Arc<std::io::Error>,
     },
     /// Nobody accepts there.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("{address}: {source}")]
     Connect {
         /// `host:port` as it was given.
         address: String,
@@ -104,7 +104,7 @@ pub enum Error {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// Not one of the bootstrap servers could be reached.
-    #[error("none of the bootstrap servers {servers} can be reached; the last error was: {last}")]
+    #[error("no broker can be reached{}: {last}", one_of(.servers))]
     Bootstrap {
         /// The servers as configured.
         servers: String,
@@ -172,6 +172,11 @@ pub enum Error {
     /// The client was closed.
     #[error("the client is closed")]
     Closed,
+}
+
+/// Names the servers if there are several; a single one is in the last failure.
+fn one_of(servers: &str) -> String {
+    if servers.contains(',') { format!(", not one of {servers}; the last failure") } else { String::new() }
 }
 
 fn detail(message: &Option<String>) -> String {

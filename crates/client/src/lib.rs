@@ -10,6 +10,9 @@
 //!
 //! It speaks to every Kafka cluster and knows nothing of Ottla's broker beyond Kafka's protocol. Properties have Kafka's
 //! names and defaults ([`config`]). All waiting is bounded by a named timeout, all memory by a named limit.
+//!
+//! Absent: transactions, TLS and SASL, the group protocol of KIP-848, share groups, and the detection of truncated logs by
+//! leader epoch (KIP-320; an offset beyond the end is reset as `auto.offset.reset` says).
 
 pub mod admin;
 pub mod backoff;
