@@ -145,9 +145,12 @@ fn open(
     let metadata_dir = LogDir::open(Path::new(&config.metadata_log_dir))?;
     let controller = controller::start(config, identity, listeners, Arc::clone(&metadata_dir), Arc::clone(loader))?;
     let (topic_config, view) = (Arc::clone(config), loader.view());
+    // A directory that is the metadata log's alone takes no partitions.
+    let is_shared = config.log_dirs.contains(&config.metadata_log_dir);
+    let opened = if is_shared { vec![metadata_dir] } else { Vec::new() };
     let logs = LogManager::open(LogManagerOptions {
         dirs: config.log_dirs.iter().map(PathBuf::from).collect(),
-        opened: vec![metadata_dir],
+        opened,
         config_of: Box::new(move |topic| Arc::new(log_config(&topic_config, &view.current(), topic))),
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         flush_checkpoint_interval_ms: config.log_flush_offset_checkpoint_interval_ms,

@@ -293,6 +293,9 @@ fn metadata_log_dir() {
     with_node(&[("metadata.log.dir", &path.display().to_string())], |node| async move {
         assert!(fs::exists(path.join("__cluster_metadata-0")));
         assert!(!fs::exists(node.server.data().join("__cluster_metadata-0")));
+        node.try_create("t", Some(3), &[]).await.unwrap();
+        let held = (0..3).filter(|i| fs::exists(node.server.data().join(format!("t-{i}"))));
+        assert_eq!(held.count(), 3, "the directory is for the metadata alone");
     });
 }
 

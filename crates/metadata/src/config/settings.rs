@@ -197,7 +197,8 @@ impl Settings {
         self.values.iter().map(|(key, setting)| (key.as_str(), setting))
     }
 
-    /// What an operator may not have meant, such as a key that was set twice.
+    /// What an operator may not have meant, such as a key that was set twice. The warnings of
+    /// [`BrokerConfig::from_settings`](crate::config::BrokerConfig::from_settings) begin with these.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks

@@ -22,9 +22,6 @@ pub(super) fn load(args: &ServerArgs) -> anyhow::Result<BrokerConfig> {
     for flag in &args.set {
         settings.add_flag(flag)?;
     }
-    for remark in settings.remarks() {
-        tracing::warn!("{remark}");
-    }
     let (config, warnings) = BrokerConfig::from_settings(&settings).context("the configuration is refused")?;
     for warning in warnings {
         tracing::warn!("{warning}");
