@@ -1,4 +1,4 @@
-//! Documents that are linked exist.
+//! What documents link, and the files of ours that they name in backticks, exist.
 
 use super::source::Tree;
 
@@ -11,6 +11,11 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
                 complaints.push(format!("{path}: links {link}, and there is no {target}"));
             }
         }
+        for named in named_files(text) {
+            if !tree.has(named) && !tree.has(&format!("crates/{named}")) {
+                complaints.push(format!("{path}: names {named}, and there is no such file"));
+            }
+        }
     }
     complaints
 }
@@ -21,6 +26,16 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
         let link = rest.split([')', ' ', '\n']).next()?.split('#').next()?;
         let outside = link.is_empty() || link.contains("://") || link.starts_with("mailto:") || link.starts_with('<');
         (!outside).then_some(link)
+    })
+}
+
+/// Words in backticks that are a path of a source file: `crates/env/src/fs.rs`, or `env/src/fs.rs` for short.
+fn named_files(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2).filter(|word| {
+        let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        let ours =
+            word.contains("/src/") || ["xtask/", "compat/", "docs/", "crates/"].iter().any(|top| word.starts_with(top));
+        plain && ours
     })
 }
 
@@ -43,6 +58,15 @@ fn resolve(from: &str, link: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_named_exists() {
+        let tree = Tree::of(&[
+            ("a.md", "`env/src/fs.rs` and `crates/env/src/gone.rs`, not `docs/<name>.md` nor `a/b`"),
+            ("crates/env/src/fs.rs", ""),
+        ]);
+        assert_eq!(check(&tree), ["a.md: names crates/env/src/gone.rs, and there is no such file"]);
+    }
 
     #[test]
     fn follows_links_from_where_they_stand() {
