@@ -11,7 +11,7 @@ const admin = kafka.admin()
 async function create(topic) {
   await admin.createTopics({ topics: [{ topic, numPartitions: s.PARTITIONS, replicationFactor: 1 }] })
   await s.waitUntil(`${topic} has its partitions`, async () => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => ({ topics: [] }))
+    const topics = await admin.fetchTopicMetadata({ topics: [topic] }).catch(() => [])
     return topics.length === 1 && topics[0].partitions.length === s.PARTITIONS
   })
 }

@@ -5,6 +5,7 @@
 mod arrows;
 mod docs;
 mod map;
+mod served;
 mod sizes;
 mod source;
 mod walls;
@@ -25,6 +26,7 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
     all.extend(words::check(&tree));
     all.extend(docs::check(&tree));
     all.extend(sizes::check(&tree));
+    all.extend(served::check(&tree));
     Ok(all)
 }
 
