@@ -34,7 +34,7 @@ struct Waiting<W, R> {
     id: WriteId,
     /// Offset of its last record, once it is appended.
     last_offset: Option<i64>,
-    /// When it counts as late; `None` once it was found late.
+    /// When it counts as late; `None` once it was found late and nobody waits.
     deadline_ms: Option<i64>,
     write: W,
     replies: Vec<(Token, R)>,
@@ -75,10 +75,12 @@ impl<W, R> WriteQueue<W, R> {
         id
     }
 
-    /// Lets a reply wait for the last write; gives it back when there is none.
-    pub(crate) fn park(&mut self, token: Token, reply: R) -> Option<R> {
+    /// Lets a reply wait for the last write, at most until `deadline_ms`; gives it back when there is no write.
+    pub(crate) fn park(&mut self, token: Token, reply: R, deadline_ms: i64) -> Option<R> {
         let Some(last) = self.waiting.back_mut() else { return Some(reply) };
         last.replies.push((token, reply));
+        // A write that was found late is late again for those who come after.
+        last.deadline_ms.get_or_insert(deadline_ms);
         None
     }
 
@@ -114,7 +116,7 @@ impl<W, R> WriteQueue<W, R> {
         self.waiting.front()?.last_offset
     }
 
-    /// The first write that became late by `now_ms` and was not reported so before, with the replies that waited for it.
+    /// The first write that is late by `now_ms`, with the replies that waited for it.
     pub(crate) fn pop_late(&mut self, now_ms: i64) -> Option<(&mut W, Vec<(Token, R)>)> {
         let late = self.waiting.iter_mut().find(|w| w.deadline_ms.is_some_and(|at| at <= now_ms))?;
         late.deadline_ms = None;
@@ -145,11 +147,11 @@ mod tests {
     #[test]
     fn a_reply_waits_for_the_last_write_only_and_leaves_in_the_order_of_commits() {
         let mut queue: WriteQueue<&str, char> = WriteQueue::new();
-        assert_eq!(queue.park(1, 'a'), Some('a'), "nothing is on its way");
+        assert_eq!(queue.park(1, 'a', 900), Some('a'), "nothing is on its way");
         let first = queue.push("first", 100);
-        assert_eq!(queue.park(2, 'b'), None);
+        assert_eq!(queue.park(2, 'b', 900), None);
         let second = queue.push("second", 110);
-        assert_eq!(queue.park(3, 'c'), None);
+        assert_eq!(queue.park(3, 'c', 900), None);
         queue.written(first, 10);
         queue.written(second, 12);
 
@@ -165,10 +167,13 @@ mod tests {
         let mut queue: WriteQueue<&str, char> = WriteQueue::new();
         let id = queue.push("slow", 100);
         queue.written(id, 5);
-        assert_eq!(queue.park(1, 'a'), None);
+        assert_eq!(queue.park(1, 'a', 900), None);
         assert!(queue.pop_late(99).is_none());
         assert_eq!(queue.pop_late(100).unwrap().1, vec![(1, 'a')]);
         assert!(queue.pop_late(200).is_none() && queue.next_deadline_ms().is_none());
+        assert_eq!(queue.park(2, 'b', 300), None);
+        assert!(queue.pop_late(299).is_none());
+        assert_eq!(queue.pop_late(300).unwrap().1, vec![(2, 'b')]);
         assert_eq!(queue.pop_committed(6).unwrap().write, "slow");
     }
 

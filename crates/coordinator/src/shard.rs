@@ -198,9 +198,8 @@ impl GroupShard {
 
     fn run_due(&mut self, now: Now) -> Vec<Effect> {
         while let Some((write, replies)) = self.writes.pop_late(now.monotonic_ms) {
-            // The records may still be committed; those who wait hear that it is not known, and ask again.
             let then = std::mem::replace(&mut write.then, After::Nothing);
-            self.fail(then, replies, ErrorCode::RequestTimedOut, now);
+            self.late(then, replies, now);
         }
         while let Some(timer) = self.timers.pop_due(now.monotonic_ms) {
             match timer {
@@ -272,6 +271,22 @@ impl GroupShard {
             }
         }
         self.take_effects()
+    }
+
+    /// A write is not committed in time, but its records lie in the log and may be later: those who wait hear that it is not
+    /// known, and ask again; nothing is undone.
+    fn late(&mut self, then: After, replies: Vec<(Token, GroupResponse)>, now: Now) {
+        let error = ErrorCode::RequestTimedOut;
+        match then {
+            After::StaticMember(replaced) => {
+                self.fail(After::Nothing, replies, error, now);
+                let id = replaced.group.clone();
+                self.with_group(&id, now, |group, turn| group.static_member_late(&replaced, error, turn));
+            }
+            After::Deleted(_) => self.fail(After::Nothing, replies, error, now),
+            // Members rebalance; the assignment, should it be committed, is that of a generation that is over.
+            After::Nothing | After::Assignment { .. } => self.fail(then, replies, error, now),
+        }
     }
 
     /// Those who wait for a write hear that it failed, and what was to follow it does not.

@@ -79,7 +79,8 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     /// Replies once everything that was written so far is committed.
     pub(crate) fn reply(&mut self, token: Token, response: GroupResponse) {
-        if let Some(response) = self.writes.park(token, response) {
+        let deadline_ms = self.late_ms();
+        if let Some(response) = self.writes.park(token, response, deadline_ms) {
             self.reply_now(token, response);
         }
     }
@@ -92,9 +93,14 @@ impl Turn<'_> {
     /// Has records appended.
     pub(crate) fn write(&mut self, records: &[Record], then: After) -> WriteId {
         let write = GroupWrite { then, offsets: Vec::new(), created: Vec::new() };
-        let id = self.writes.push(write, self.now.monotonic_ms.saturating_add(self.config.offsets_commit_timeout_ms));
+        let id = self.writes.push(write, self.late_ms());
         self.out.push(Effect::Write { write: id, records: records.iter().filter_map(Record::encode).collect() });
         id
+    }
+
+    /// Until when what is decided now should be committed.
+    fn late_ms(&self) -> i64 {
+        self.now.monotonic_ms.saturating_add(self.config.offsets_commit_timeout_ms)
     }
 
     /// Sets a deadline `after_ms` from now.

@@ -116,3 +116,17 @@ fn who_may_not_join() {
     assert_eq!(join(&mut driver, &|r| r.protocols[0].name = "other".into()), ErrorCode::InconsistentGroupProtocol);
     assert_eq!(driver.shard.describe(GROUP).state, "Stable", "none of this disturbed the group");
 }
+
+/// Found by the simulation: everyone had left within the initial delay, and nobody was let in any more.
+#[test]
+fn a_group_that_everyone_left_within_the_delay_takes_new_members() {
+    let mut driver = Driver::new(GroupConfig::default());
+    let id = driver.new_member_id();
+    driver.send_join(&id);
+    driver.leave(&id, None);
+    assert_eq!(driver.state(), "PreparingRebalance");
+    let id = driver.new_member_id();
+    let token = driver.send_join(&id);
+    driver.advance(6_000);
+    assert_eq!(driver.joined(token).error, ErrorCode::None);
+}

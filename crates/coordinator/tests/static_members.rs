@@ -175,3 +175,18 @@ fn an_administrator_removes_it_by_its_instance_id() {
     assert_eq!(driver.state(), "PreparingRebalance");
     assert_eq!(driver.heartbeat_as(&b.member_id, Some("b"), b.generation_id), ErrorCode::UnknownMemberId);
 }
+
+/// Found by the simulation: the former self came back to life here, while the log had the new one.
+#[test]
+fn a_return_that_is_committed_late_stays() {
+    let mut driver = Driver::new(prompt_config());
+    let (_, b) = stable_pair(&mut driver);
+    driver.hold_commits = true;
+    let token = join_as(&mut driver, "", "b", true);
+    driver.advance(driver.config.offsets_commit_timeout_ms);
+    assert_eq!(driver.joined(token).error, ErrorCode::CoordinatorNotAvailable);
+    driver.hold_commits = false;
+    driver.commit();
+    assert_eq!(driver.shard.describe(GROUP), driver.fail_over().shard.describe(GROUP));
+    assert_eq!(driver.heartbeat_as(&b.member_id, Some("b"), b.generation_id), ErrorCode::FencedInstanceId);
+}

@@ -98,6 +98,8 @@ pub(crate) struct ClassicGroup {
     pending_members: BTreeSet<Arc<str>>,
     /// Members of this generation that have not synced.
     pending_sync: BTreeSet<Arc<str>>,
+    /// The leader's assignment is being written: a second one would be another than the one that members get.
+    writing_assignment: bool,
     /// How many members support a protocol.
     supported: BTreeMap<String, usize>,
     /// How many members wait in JoinGroup.
@@ -127,6 +129,7 @@ impl ClassicGroup {
             static_members: BTreeMap::new(),
             pending_members: BTreeSet::new(),
             pending_sync: BTreeSet::new(),
+            writing_assignment: false,
             supported: BTreeMap::new(),
             awaiting_join: 0,
             subscribed_topics: None,
@@ -177,8 +180,12 @@ impl ClassicGroup {
         if self.state == State::Empty {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
-        self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.iter().any(|p| self.supported.get(&p.name) == Some(&self.members.len()))
+        self.protocol_type.as_deref() == Some(protocol_type) && protocols.iter().any(|p| self.is_candidate(&p.name))
+    }
+
+    /// Whether all members speak a protocol.
+    fn is_candidate(&self, protocol: &str) -> bool {
+        self.supported.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
     /// Whether it is this member that asks; else why not.
@@ -268,11 +275,18 @@ impl ClassicGroup {
         }
     }
 
+    /// Takes a member's JoinGroup, if one waits, to answer it.
+    fn take_join(&mut self, member_id: &str) -> Option<Token> {
+        let token = self.members.get_mut(member_id)?.join.take()?;
+        self.awaiting_join -= 1;
+        Some(token)
+    }
+
     /// Answers a member's JoinGroup, if one waits.
     fn answer_join(&mut self, member_id: &str, response: JoinResponse, turn: &mut Turn<'_>) {
-        let Some(token) = self.members.get_mut(member_id).and_then(|m| m.join.take()) else { return };
-        self.awaiting_join -= 1;
-        turn.reply(token, GroupResponse::Join(response));
+        if let Some(token) = self.take_join(member_id) {
+            turn.reply(token, GroupResponse::Join(response));
+        }
     }
 
     /// Starts a member's session anew.

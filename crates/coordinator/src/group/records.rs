@@ -330,3 +330,7 @@ fn member_metadata(member: &StoredMember) -> MemberMetadata<'_> {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

@@ -36,7 +36,7 @@ pub struct Driver {
     pub refuse: Option<ErrorCode>,
     pub replies: BTreeMap<u64, GroupResponse>,
     next_token: u64,
-    next_random: u8,
+    next_random: u128,
 }
 
 impl Driver {
@@ -147,7 +147,7 @@ impl Driver {
             protocols: vec![protocol("range", b"r")],
             known_member_id_required: true,
             skip_assignment_supported: true,
-            random: Uuid([self.next_random; 16]),
+            random: Uuid(self.next_random.to_be_bytes()),
         }
     }
 

@@ -132,10 +132,9 @@ impl ClassicGroup {
 
     /// Every member votes for the first of its protocols that all support; the most votes win, ties go to the first name.
     pub(super) fn select_protocol(&self) -> Option<String> {
-        let is_candidate = |name: &str| self.supported.get(name) == Some(&self.members.len());
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for member in self.members.values() {
-            if let Some(choice) = member.protocols.iter().find(|p| is_candidate(&p.name)) {
+            if let Some(choice) = member.protocols.iter().find(|p| self.is_candidate(&p.name)) {
                 *votes.entry(&choice.name).or_default() += 1;
             }
         }

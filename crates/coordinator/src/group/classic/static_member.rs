@@ -63,7 +63,15 @@ impl ClassicGroup {
             response.members.clear();
             response.leader = replaced.leader_before.as_deref().unwrap_or_default().to_owned();
         }
-        self.answer_join(&replaced.new_id, response, turn);
+        self.answer_return(replaced, response, turn);
+    }
+
+    /// It is not known in time whether the picture is committed: the member may try again. It keeps its new place, as the
+    /// picture is in the log and may be what the next coordinator finds.
+    pub(crate) fn static_member_late(&mut self, replaced: &ReplacedMember, error: ErrorCode, turn: &mut Turn<'_>) {
+        if self.waits_for(&replaced.new_id, replaced.token) {
+            self.answer_return(replaced, JoinResponse::error("", write_error(error)), turn);
+        }
     }
 
     /// The picture was not written: the former self is back, and the member may try again.
@@ -76,7 +84,7 @@ impl ClassicGroup {
         if !self.waits_for(&replaced.new_id, replaced.token) {
             return;
         }
-        self.answer_join(&replaced.new_id, JoinResponse::error("", write_error(error)), turn);
+        self.answer_return(&replaced, JoinResponse::error("", write_error(error)), turn);
         let was_leader = self.is_leader(&replaced.new_id);
         turn.timers.cancel(&Timer::Member(self.id.clone(), replaced.new_id.clone()));
         self.take_member(&replaced.new_id);
@@ -86,6 +94,12 @@ impl ClassicGroup {
             self.leader = Some(old_id.clone());
         }
         self.restart_session(&old_id, turn);
+    }
+
+    /// The fate of its picture is known, whatever was written after it.
+    fn answer_return(&mut self, replaced: &ReplacedMember, response: JoinResponse, turn: &mut Turn<'_>) {
+        self.take_join(&replaced.new_id);
+        turn.reply_now(replaced.token, GroupResponse::Join(response));
     }
 
     fn waits_for(&self, member_id: &str, token: Token) -> bool {

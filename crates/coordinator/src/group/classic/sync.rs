@@ -24,7 +24,7 @@ impl ClassicGroup {
             }
             State::CompletingRebalance => {
                 self.await_sync(&request.member_id, token, turn);
-                if self.is_leader(&request.member_id) {
+                if self.is_leader(&request.member_id) && !self.writing_assignment {
                     self.write_assignment(request.assignments, turn);
                 }
             }
@@ -74,6 +74,7 @@ impl ClassicGroup {
         }
         let picture = Record::Group(self.id.clone(), Some(self.to_stored(Some(&assignment))));
         let then = After::Assignment { group: self.id.clone(), generation: self.generation_id, assignment };
+        self.writing_assignment = true;
         turn.write(&[picture], then);
     }
 
@@ -87,6 +88,7 @@ impl ClassicGroup {
         if self.state != State::CompletingRebalance || self.generation_id != generation {
             return;
         }
+        self.writing_assignment = false;
         for member in self.members.values_mut() {
             member.assignment = assignment.remove(&member.id).unwrap_or_default();
         }
@@ -105,6 +107,7 @@ impl ClassicGroup {
 
     /// Forgets the assignment; whoever waits for it hears why.
     pub(super) fn clear_assignment(&mut self, error: ErrorCode, turn: &mut Turn<'_>) {
+        self.writing_assignment = false;
         for member in self.members.values_mut() {
             member.assignment = Opaque::default();
         }
