@@ -18,7 +18,7 @@ fn generation_of(votes: &[&[&str]]) -> Vec<Result<String, ErrorCode>> {
     driver.advance(100);
     let responses: Vec<_> = tokens.into_iter().map(|token| driver.joined(token)).collect();
     for member in responses.iter().flat_map(|r| &r.members) {
-        let chosen = responses.iter().find_map(|r| r.protocol_name.clone()).unwrap();
+        let chosen = responses.iter().find_map(|r| r.protocol_name.clone()).expect("a protocol");
         assert_eq!(
             &*member.metadata,
             chosen.as_bytes(),

@@ -30,7 +30,7 @@ fn a_follower_with_news_starts_a_rebalance() {
     let leader = driver.send_join(&ids[0]);
     let response = driver.joined(leader);
     assert_eq!(response.generation_id, generation + 1);
-    let news = response.members.iter().find(|m| m.member_id == ids[1]).unwrap();
+    let news = response.members.iter().find(|m| m.member_id == ids[1]).expect("a member");
     assert_eq!(&*news.metadata, b"another subscription");
     assert_eq!(driver.joined(follower).generation_id, generation + 1);
 }

@@ -287,7 +287,7 @@ impl World {
             let name = response.protocol_name.clone().expect("a generation has a protocol");
             let before = self.protocols.entry(response.generation_id).or_insert_with(|| name.clone());
             assert_eq!(*before, name, "one protocol in a generation");
-            assert!(response.members.len() <= CLIENTS - 1, "group.max.size");
+            assert!(response.members.len() < CLIENTS, "group.max.size");
         }
         let Some(client) = client.and_then(|i| self.clients.get_mut(i)) else { return };
         match response.error {
