@@ -19,8 +19,8 @@ use crate::{check, compat};
 /// The test of the testkit that kills a broker under load.
 const CRASH_TEST: &str = "kill_nine";
 
-/// The packages whose tests also mean something under `--cfg sim`.
-const SIMULATED: [&str; 2] = ["ottla-env", "ottla-testkit"];
+/// The packages that have simulated tests, each named `tests/sim_….rs`; all others need the real system.
+const SIMULATED: [&str; 2] = ["ottla-env", "ottla-storage"];
 
 /// The binary under test: the release build, unless `OTTLA_BIN` names another.
 pub(crate) fn ottla() -> PathBuf {
@@ -100,12 +100,12 @@ fn workspace(count: &mut Count, prepared: &Prepared) -> Result<()> {
 /// `--cfg sim` in a target directory of its own: the flag would otherwise rebuild the whole tree each time it changes.
 fn simulation(count: &mut Count, seed: Option<&str>) -> Result<()> {
     let dir = target().join("sim");
-    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--target-dir"]).args([&dir]);
+    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--test", "sim_*", "--target-dir"]).args([&dir]);
     for package in SIMULATED {
         cmd = cmd.args(["--package", package]);
     }
     if let Some(seed) = seed {
-        cmd = cmd.env("OTTLA_SIM_SEED", seed);
+        cmd = cmd.env("OTTLA_SEED", seed);
     }
     let flags = std::env::var("RUSTFLAGS").map_or_else(|_| "--cfg sim".to_owned(), |own| format!("{own} --cfg sim"));
     cargo_test(count, cmd.args(["--", "--show-output"]).env("RUSTFLAGS", flags))

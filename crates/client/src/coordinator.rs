@@ -77,10 +77,10 @@ impl Coordinator {
     }
 
     /// Tries until it succeeds, fails for good, or `default.api.timeout.ms` is over.
-    pub(crate) async fn retrying<T>(
+    pub(crate) async fn retrying<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: &str,
-        attempt: impl AsyncFn() -> Result<T, Error>,
+        attempt: impl Fn() -> F,
     ) -> Result<T, Error> {
         let mut attempts = Attempts::new(&self.cluster, what);
         loop {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -63,8 +64,8 @@ pub enum Event {
     },
     /// A consumer read a record.
     Read {
-        /// The consumer's name.
-        consumer: &'static str,
+        /// The consumer's name; it has a new one whenever it starts to read anew.
+        consumer: Arc<str>,
         /// Where it was.
         partition: i32,
         /// Where it was.
@@ -120,7 +121,9 @@ impl History {
     /// The record of all partitions at the end: what [`FINAL`] read, in its order.
     pub fn final_records(&self) -> impl Iterator<Item = (i32, i64, Option<Value>)> {
         self.events.iter().filter_map(|event| match event {
-            Event::Read { consumer: FINAL, partition, offset, value } => Some((*partition, *offset, *value)),
+            Event::Read { consumer, partition, offset, value } if &**consumer == FINAL => {
+                Some((*partition, *offset, *value))
+            }
             _ => None,
         })
     }

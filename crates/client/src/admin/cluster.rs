@@ -39,7 +39,7 @@ impl Admin {
     /// # Errors
     /// When no broker answers, or the cluster may not be described.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        self.retrying("describing the cluster", async || {
+        self.retrying("describing the cluster", || async {
             let connection = self.cluster.any_broker().await?;
             let include_fenced_brokers =
                 connection.version::<DescribeClusterRequest<'_>>()? >= FIRST_VERSION_WITH_FENCED;

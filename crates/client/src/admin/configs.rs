@@ -111,7 +111,7 @@ impl Admin {
     /// When it does not exist, may not be described, or no broker answers.
     pub async fn describe_configs(&self, resource: &ConfigResource) -> Result<Vec<ConfigEntry>, Error> {
         let (resource_type, name) = resource.type_and_name();
-        self.retrying("describing a configuration", async || {
+        self.retrying("describing a configuration", || async {
             let asked = DescribeConfigsResource {
                 resource_type,
                 resource_name: &name,

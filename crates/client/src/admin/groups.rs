@@ -74,7 +74,7 @@ impl Admin {
         let brokers: Vec<i32> = self.cluster.view().brokers.keys().copied().collect();
         let mut groups = Vec::new();
         for broker in brokers {
-            let found = self.retrying("listing groups", async || self.list_groups_of(broker).await).await?;
+            let found = self.retrying("listing groups", || self.list_groups_of(broker)).await?;
             groups.extend(found);
         }
         groups.sort();
@@ -107,7 +107,7 @@ impl Admin {
     pub async fn describe_group(&self, group: &str) -> Result<DescribedGroup, Error> {
         let coordinator = self.coordinator(group);
         coordinator
-            .retrying("describing a group", async || {
+            .retrying("describing a group", || async {
                 let request = DescribeGroupsRequest { groups: vec![group], ..Default::default() };
                 let response = coordinator.connection().await?.send(&request).await;
                 let response = response.map_err(|e| coordinator.lost(e))?;
@@ -133,7 +133,7 @@ impl Admin {
     pub async fn delete_group(&self, group: &str) -> Result<(), Error> {
         let coordinator = self.coordinator(group);
         coordinator
-            .retrying("deleting a group", async || {
+            .retrying("deleting a group", || async {
                 let request = DeleteGroupsRequest { groups_names: vec![group], ..Default::default() };
                 let response = coordinator.connection().await?.send(&request).await;
                 let response = response.map_err(|e| coordinator.lost(e))?;
@@ -151,9 +151,7 @@ impl Admin {
     /// When they may not be read, or the coordinator does not answer.
     pub async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
         let coordinator = self.coordinator(group);
-        coordinator
-            .retrying("fetching committed offsets", async || fetch_committed(&coordinator, None, false).await)
-            .await
+        coordinator.retrying("fetching committed offsets", || fetch_committed(&coordinator, None, false)).await
     }
 
     /// Sets committed offsets of a group without members.
@@ -167,7 +165,7 @@ impl Admin {
     ) -> Result<(), Error> {
         let coordinator = self.coordinator(group);
         let outsider = Committer::outsider();
-        coordinator.retrying("committing offsets", async || commit(&coordinator, &outsider, offsets).await).await
+        coordinator.retrying("committing offsets", || commit(&coordinator, &outsider, offsets)).await
     }
 
     /// Deletes committed offsets of topics that no member subscribes to.
@@ -177,7 +175,7 @@ impl Admin {
     pub async fn delete_group_offsets(&self, group: &str, partitions: &BTreeSet<TopicPartition>) -> Result<(), Error> {
         let coordinator = self.coordinator(group);
         coordinator
-            .retrying("deleting committed offsets", async || {
+            .retrying("deleting committed offsets", || async {
                 let request = OffsetDeleteRequest {
                     group_id: coordinator.group(),
                     topics: offset_delete_topics(partitions),

@@ -55,7 +55,11 @@ impl Admin {
     }
 
     /// Repeats a question until it is answered.
-    async fn retrying<T>(&self, what: &str, attempt: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    async fn retrying<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        what: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Error> {
         let mut attempts = Attempts::new(&self.cluster, what);
         loop {
             match attempt().await {

@@ -89,7 +89,7 @@ impl Admin {
     }
 
     async fn metadata(&self, names: Option<&[String]>) -> Result<ClusterView, Error> {
-        self.retrying("fetching metadata", async || {
+        self.retrying("fetching metadata", || async {
             let topic = |name| MetadataRequestTopic { name: Some(name), ..Default::default() };
             let request = MetadataRequest {
                 topics: names.map(|n| n.iter().map(String::as_str).map(topic).collect()),

@@ -50,9 +50,7 @@ impl Consumer {
         let coordinator = self.group_coordinator()?;
         let committer = self.committer();
         self.committed_at = Instant::now();
-        coordinator
-            .retrying("committing offsets", async || offsets::commit(&coordinator, &committer, &offsets).await)
-            .await
+        coordinator.retrying("committing offsets", || offsets::commit(&coordinator, &committer, &offsets)).await
     }
 
     /// The committed offsets of partitions; those without one are left out.
@@ -65,7 +63,7 @@ impl Consumer {
     ) -> Result<BTreeMap<TopicPartition, OffsetAndMetadata>, Error> {
         let coordinator = self.group_coordinator()?;
         coordinator
-            .retrying("fetching committed offsets", async || {
+            .retrying("fetching committed offsets", || async {
                 offsets::fetch_committed(&coordinator, Some(partitions), true).await
             })
             .await

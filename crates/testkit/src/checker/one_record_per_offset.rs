@@ -19,7 +19,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     let mut violations = Vec::new();
     for event in &history.events {
         let Event::Read { consumer, partition, offset, value } = event else { continue };
-        let (first_consumer, first) = *seen.entry((*partition, *offset)).or_insert((*consumer, *value));
+        let (first_consumer, first) = *seen.entry((*partition, *offset)).or_insert((consumer, *value));
         if first != *value {
             let name = |value: Option<crate::history::Value>| value.map_or("?".to_owned(), |value| value.to_string());
             let (first, value) = (name(first), name(*value));

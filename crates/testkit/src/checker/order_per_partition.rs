@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   final log:       o1 < o2, final[p][o1] = v, final[p][o2] = w, v and w of one idempotent producer:  seq(v) < seq(w)
-//!   each consumer:   between two restarts of its reading, the offsets that it reads of a partition rise
+//!   each consumer:   the offsets that it reads of a partition rise one by one, or go back
 //! ```
 //!
-//! A consumer may go back (to what it had committed, after a rebalance or a crash); within a run of rising offsets it
-//! must not leave out a record that the log has. A step back starts a new run.
+//! A consumer may go back (to what it had committed, after a crash), but must not leave a record out. After a rebalance,
+//! when somebody else may have read on meanwhile, it reads under a new name.
 
 use std::collections::BTreeMap;
 
