@@ -200,6 +200,10 @@ impl Server {
                 command
             }
         };
+        // Ottla reads OTTLA_… as properties; those of a test run are not meant for it.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTTLA_")) {
+            command.env_remove(name);
+        }
         let file = log_file(&self.directory.path().join("log.txt"))?;
         command.stdout(file.try_clone()?).stderr(file);
         Ok(command)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ottla_client::{ClientConfig, Delivery as Promise, Error, Producer, ProducerConfig, ProducerRecord};
 use ottla_env::task::StopSignal;
-use ottla_env::time::sleep;
+use ottla_env::time::{sleep, timeout};
 
 use super::{PARTITIONS, TOPIC};
 use crate::history::{Delivery, Event, Recorder, Value};
@@ -15,6 +15,8 @@ use crate::history::{Delivery, Event, Recorder, Value};
 const MAX_PENDING: usize = 500;
 /// Values sent between two pauses, which keep a history of minutes in memory.
 const BURST: u64 = 20;
+/// Longer than `delivery.timeout.ms`, which bounds the wait for an outcome.
+const PATIENCE: Duration = Duration::from_secs(150);
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) async fn produce(
@@ -53,7 +55,10 @@ pub(super) async fn produce(
 /// Waits for what became of the oldest value. A failure promises nothing: the value may be in the log or not.
 async fn note_oldest(pending: &mut VecDeque<(Value, Promise)>, recorder: &Recorder) {
     let Some((value, promise)) = pending.pop_front() else { return };
-    match promise.wait().await {
+    match timeout(PATIENCE, promise.wait())
+        .await
+        .unwrap_or_else(|_| panic!("{value} has no outcome after {PATIENCE:?}"))
+    {
         Ok(at) => recorder.saw(Event::Acknowledged { value, partition: at.partition, offset: at.offset }),
         Err(error) => eprintln!("{value} failed: {error}"),
     }

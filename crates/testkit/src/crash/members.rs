@@ -7,13 +7,15 @@ use std::time::Duration;
 use ottla_client::config::OffsetReset;
 use ottla_client::{ClientConfig, Consumer, ConsumerConfig, ConsumerRecord, Error, TopicPartition};
 use ottla_env::task::StopSignal;
-use ottla_env::time::Instant;
+use ottla_env::time::{Instant, timeout};
 
 use super::{PARTITIONS, TOPIC};
 use crate::history::{Event, Recorder, Value};
 
 const GROUP: &str = "crash-group";
 const POLL: Duration = Duration::from_millis(200);
+/// Longer than any timeout of the client.
+const STEP_PATIENCE: Duration = Duration::from_secs(25);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(150);
 
 fn config(client: ClientConfig) -> ConsumerConfig {
@@ -46,7 +48,7 @@ pub(super) async fn consume(
     let mut committed_at = Instant::now();
     while !stop.is_stopped() {
         // Errors of a dead broker or a group in motion pass; a record that is lost by them is seen by the checkers.
-        match consumer.poll(POLL).await {
+        match within("a poll", consumer.poll(POLL)).await {
             Ok(records) => {
                 let name: Arc<str> = format!("member-{number}/{}", rebalances.load(Ordering::Relaxed)).into();
                 records.iter().for_each(|record| recorder.saw(read(&name, record)));
@@ -59,7 +61,12 @@ pub(super) async fn consume(
         }
     }
     commit(&mut consumer, &recorder, number).await;
-    consumer.close().await
+    within("leaving the group", consumer.close()).await
+}
+
+/// A client that waits for ever would have the ring wait with it.
+async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
+    timeout(STEP_PATIENCE, step).await.unwrap_or_else(|_| panic!("{what} took more than {STEP_PATIENCE:?}"))
 }
 
 pub(super) fn read(consumer: &Arc<str>, record: &ConsumerRecord) -> Event {
@@ -74,14 +81,14 @@ async fn commit(consumer: &mut Consumer, recorder: &Recorder, number: usize) {
     if positions.is_empty() {
         return;
     }
-    if let Err(error) = consumer.commit().await {
+    if let Err(error) = within("a commit", consumer.commit()).await {
         eprintln!("member-{number} cannot commit: {error}");
         return;
     }
     for (partition, offset) in positions {
         recorder.saw(Event::Committed { group: GROUP, partition, offset });
     }
-    if let Ok(committed) = consumer.committed(&mine).await {
+    if let Ok(committed) = within("asking for commits", consumer.committed(&mine)).await {
         for tp in mine {
             let offset = committed.get(&tp).map(|committed| committed.offset);
             recorder.saw(Event::CommittedIs { group: GROUP, partition: tp.partition, offset });
