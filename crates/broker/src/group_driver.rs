@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ottla_coordinator::Now;
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse};
+use ottla_coordinator::group::call::Call;
 use ottla_coordinator::group::config::GroupConfig;
 use ottla_env::{task, time};
 use ottla_metadata::config::BrokerConfig;
@@ -72,15 +72,16 @@ impl GroupDriver {
     ///
     /// # Errors
     /// NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, or INVALID_GROUP_ID for an id that no record can hold.
-    pub(crate) async fn request(&self, group: &str, request: GroupRequest) -> Result<GroupResponse, ErrorCode> {
+    pub(crate) async fn request<C: Call>(&self, group: &str, call: C) -> Result<C::Response, ErrorCode> {
         if group.len() > MAX_GROUP_ID_BYTES {
             return Err(ErrorCode::InvalidGroupId);
         }
         let slot = self.slot_of(group)?;
         let token = self.next_token.fetch_add(1, Ordering::Relaxed);
-        let reply = slot.request(token, request, now())?;
+        let reply = slot.request(token, call.into_request(), now())?;
         self.watch(&slot);
-        reply.await.map_err(|_| ErrorCode::NotCoordinator)
+        let response = reply.await.map_err(|_| ErrorCode::NotCoordinator)?;
+        C::response(response).ok_or(ErrorCode::UnknownServerError)
     }
 
     /// The slot of a group, for reading.

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`api`] | requests and answers, owned, in Kafka's words |
+//! | [`call`] | a request and the type of its answer |
 //! | [`config`] | the settings a group obeys |
 //! | `classic` | the classic protocol: the state machine of KIP-62, 134, 345, 394 and 559 |
 //! | `offsets` | committed offsets: commit, fetch, delete, expire |
@@ -10,6 +11,7 @@
 //! | [`records`] | the records of `__consumer_offsets` |
 
 pub mod api;
+pub mod call;
 pub(crate) mod classic;
 pub mod config;
 pub(crate) mod offsets;

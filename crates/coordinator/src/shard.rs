@@ -111,7 +111,7 @@ impl GroupShard {
             }
             GroupRequest::OffsetCommit(request) => self.commit_offsets(&request, token, now),
             GroupRequest::OffsetDelete(request) => self.delete_offsets(&request, token, now),
-            GroupRequest::Delete(groups) => self.delete_groups(groups, token, now),
+            GroupRequest::Delete(request) => self.delete_groups(request.groups, token, now),
         }
         self.run_due(now)
     }

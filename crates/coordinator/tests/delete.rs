@@ -3,7 +3,9 @@
 mod harness;
 
 use harness::{Driver, GROUP, prompt_config, protocol, subscription};
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, OffsetDeleteRequest, OffsetDeleteResponse};
+use ottla_coordinator::group::api::{
+    DeleteGroupsRequest, GroupRequest, GroupResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+};
 use ottla_protocol::ErrorCode;
 
 fn delete_offsets(driver: &mut Driver, topics: &[&str]) -> OffsetDeleteResponse {
@@ -47,7 +49,7 @@ fn several_groups_are_deleted_each_with_its_own_code() {
     request.group_id = "simple".into();
     driver.send(GroupRequest::OffsetCommit(request));
     let names = ["simple", GROUP, "none", "simple"].map(str::to_owned).to_vec();
-    let token = driver.send(GroupRequest::Delete(names));
+    let token = driver.send(GroupRequest::Delete(DeleteGroupsRequest { groups: names }));
     let Some(GroupResponse::Delete(results)) = driver.replies.remove(&token) else { panic!("not answered") };
     let codes: Vec<ErrorCode> = results.into_iter().map(|(_, code)| code).collect();
     let not_found = ErrorCode::GroupIdNotFound;
@@ -93,7 +95,7 @@ fn a_deletion_that_is_committed_late_stays() {
     let mut driver = Driver::new(prompt_config());
     driver.commit_offset("", -1, "t", 1);
     driver.hold_commits = true;
-    let token = driver.send(GroupRequest::Delete(vec![GROUP.into()]));
+    let token = driver.send(GroupRequest::Delete(DeleteGroupsRequest { groups: vec![GROUP.into()] }));
     driver.advance(driver.config.offsets_commit_timeout_ms);
     let late = vec![(GROUP.to_owned(), ErrorCode::CoordinatorNotAvailable)];
     assert_eq!(driver.replies.remove(&token), Some(GroupResponse::Delete(late)));

@@ -3,7 +3,7 @@
 //! * Members: NON_EMPTY_GROUP. No such group: GROUP_ID_NOT_FOUND. A group of a protocol that is not served here, whose
 //!   records are left as they are: GROUP_DELETION_FAILED. 3 explains errors.
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse};
+use ottla_coordinator::group::api::DeleteGroupsRequest as Delete;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use ottla_protocol::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
@@ -31,10 +31,8 @@ async fn delete(cx: &RequestContext, id: &str) -> Result<ErrorCode, ErrorCode> {
     if !cx.authorized(Operation::Delete, Resource::Group(id)) {
         return Err(ErrorCode::GroupAuthorizationFailed);
     }
-    match cx.broker.groups.request(id, GroupRequest::Delete(vec![id.to_owned()])).await? {
-        GroupResponse::Delete(results) => Ok(results.first().map_or(ErrorCode::UnknownServerError, |(_, code)| *code)),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    let results = cx.broker.groups.request(id, Delete { groups: vec![id.to_owned()] }).await?;
+    Ok(results.first().map_or(ErrorCode::UnknownServerError, |(_, code)| *code))
 }
 
 /// What the code does not say by itself.

@@ -3,7 +3,7 @@
 //! * While the groups are loaded the answer is 0, as Kafka's: the sessions begin when that is done.
 //! * 3 and later: static members (KIP-345).
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, HeartbeatRequest as Beat};
+use ottla_coordinator::group::api::HeartbeatRequest as Beat;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::heartbeat_request::HeartbeatRequest;
 use ottla_protocol::messages::heartbeat_response::HeartbeatResponse;
@@ -35,8 +35,5 @@ async fn heartbeat(cx: &RequestContext, request: &HeartbeatRequest<'_>) -> Resul
         member_id: request.member_id.to_owned(),
         group_instance_id: request.group_instance_id.map(str::to_owned),
     };
-    match cx.broker.groups.request(request.group_id, GroupRequest::Heartbeat(beat)).await? {
-        GroupResponse::Heartbeat(code) => Ok(code),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    cx.broker.groups.request(request.group_id, beat).await
 }

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, JoinRequest, JoinResponse, Protocol};
+use ottla_coordinator::group::api::{JoinRequest, JoinResponse, Protocol};
 use ottla_env::random;
 use ottla_protocol::messages::join_group_request::JoinGroupRequest;
 use ottla_protocol::messages::join_group_response::{JoinGroupResponse, JoinGroupResponseMember};
@@ -46,10 +46,7 @@ async fn join(cx: &RequestContext, request: &JoinGroupRequest<'_>) -> Result<Joi
         skip_assignment_supported: cx.version >= 9,
         random: Uuid(random::bytes16()),
     };
-    match cx.broker.groups.request(request.group_id, GroupRequest::Join(join)).await? {
-        GroupResponse::Join(response) => Ok(response),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    cx.broker.groups.request(request.group_id, join).await
 }
 
 fn answer(cx: &RequestContext, response: &JoinResponse) -> Result<Answer, Refusal> {

@@ -3,7 +3,7 @@
 //! * Up to 2 one member by its id, whose code is that of the answer. From 3 many, static ones by instance id too
 //!   (KIP-345), each with a code. 5 has reasons (KIP-800), which go to the log.
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, LeaveRequest, LeaveResponse, LeavingMember};
+use ottla_coordinator::group::api::{LeaveRequest, LeaveResponse, LeavingMember};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::leave_group_request::LeaveGroupRequest;
 use ottla_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
@@ -54,8 +54,5 @@ async fn leave(cx: &RequestContext, request: &LeaveGroupRequest<'_>) -> Result<L
             .collect()
     };
     let leave = LeaveRequest { group_id: request.group_id.to_owned(), members };
-    match cx.broker.groups.request(request.group_id, GroupRequest::Leave(leave)).await? {
-        GroupResponse::Leave(response) => Ok(response),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    cx.broker.groups.request(request.group_id, leave).await
 }

@@ -7,9 +7,7 @@
 //! * 7 and later: static members (KIP-345). 9: an unknown group is GROUP_ID_NOT_FOUND, before ILLEGAL_GENERATION.
 //! * An error of the group is the error of every partition.
 
-use ottla_coordinator::group::api::{
-    CommitPartition, CommitTopic, GroupRequest, GroupResponse, OffsetCommitRequest as Commit, TopicResult,
-};
+use ottla_coordinator::group::api::{CommitPartition, CommitTopic, OffsetCommitRequest as Commit, TopicResult};
 use ottla_metadata::image::{MetadataImage, TopicImage};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_commit_request::{
@@ -103,10 +101,7 @@ async fn commit(
         group_id_not_found_supported: cx.version >= 9,
         topics,
     };
-    match cx.broker.groups.request(request.group_id, GroupRequest::OffsetCommit(commit)).await? {
-        GroupResponse::OffsetCommit(results) => Ok(results),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    cx.broker.groups.request(request.group_id, commit).await
 }
 
 /// Puts the group's codes where none was known.

@@ -4,7 +4,7 @@
 //!   NON_EMPTY_GROUP. No such group: GROUP_ID_NOT_FOUND. No such topic or partition: UNKNOWN_TOPIC_OR_PARTITION.
 //! * An offset that is not there is deleted all the same.
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, OffsetDeleteRequest as Delete};
+use ottla_coordinator::group::api::OffsetDeleteRequest as Delete;
 use ottla_metadata::image::MetadataImage;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
@@ -73,13 +73,10 @@ async fn delete(
     group: &str,
     topics: Vec<(String, Vec<i32>)>,
 ) -> Result<Vec<ErrorCode>, ErrorCode> {
-    let delete = GroupRequest::OffsetDelete(Delete { group_id: group.to_owned(), topics });
-    match cx.broker.groups.request(group, delete).await? {
-        GroupResponse::OffsetDelete(response) if response.error.is_none() => {
-            Ok(response.topics.into_iter().flat_map(|t| t.partitions).map(|(_, code)| code).collect())
-        }
-        GroupResponse::OffsetDelete(response) => Err(response.error),
-        _ => Err(ErrorCode::UnknownServerError),
+    let response = cx.broker.groups.request(group, Delete { group_id: group.to_owned(), topics }).await?;
+    match response.error {
+        ErrorCode::None => Ok(response.topics.into_iter().flat_map(|t| t.partitions).map(|(_, code)| code).collect()),
+        code => Err(code),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! * 3 and later: static members (KIP-345). 5: the protocol is named and must be the group's (KIP-559).
 
-use ottla_coordinator::group::api::{GroupRequest, GroupResponse, SyncRequest, SyncResponse};
+use ottla_coordinator::group::api::{SyncRequest, SyncResponse};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::sync_group_request::SyncGroupRequest;
 use ottla_protocol::messages::sync_group_response::SyncGroupResponse;
@@ -44,8 +44,5 @@ async fn sync(cx: &RequestContext, request: &SyncGroupRequest<'_>) -> Result<Syn
         protocol_name: request.protocol_name.map(str::to_owned),
         assignments,
     };
-    match cx.broker.groups.request(request.group_id, GroupRequest::Sync(sync)).await? {
-        GroupResponse::Sync(response) => Ok(response),
-        _ => Err(ErrorCode::UnknownServerError),
-    }
+    cx.broker.groups.request(request.group_id, sync).await
 }

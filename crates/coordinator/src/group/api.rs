@@ -26,8 +26,8 @@ pub enum GroupRequest {
     OffsetCommit(OffsetCommitRequest),
     /// OffsetDelete.
     OffsetDelete(OffsetDeleteRequest),
-    /// DeleteGroups: ids of groups, all of which belong to this shard.
-    Delete(Vec<String>),
+    /// DeleteGroups.
+    Delete(DeleteGroupsRequest),
 }
 
 /// The answer to the [`GroupRequest`] of the same name.
@@ -263,6 +263,13 @@ pub struct OffsetDeleteResponse {
     pub topics: Vec<TopicResult>,
 }
 
+/// DeleteGroups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteGroupsRequest {
+    /// Ids of groups, all of which belong to this shard.
+    pub groups: Vec<String>,
+}
+
 /// What to fetch: `None` for every partition the group committed.
 pub type OffsetFetchTopics = Option<Vec<(String, Vec<i32>)>>;
 
@@ -337,22 +344,6 @@ pub struct ListedGroup {
     pub state: &'static str,
     /// Kafka's name of the group's type.
     pub group_type: &'static str,
-}
-
-impl GroupRequest {
-    /// The answer when the request as a whole is refused.
-    #[must_use]
-    pub fn refused(&self, error: ErrorCode) -> GroupResponse {
-        match self {
-            Self::Join(r) => GroupResponse::Join(JoinResponse::error(&r.member_id, error)),
-            Self::Sync(_) => GroupResponse::Sync(SyncResponse::error(error)),
-            Self::Heartbeat(_) => GroupResponse::Heartbeat(error),
-            Self::Leave(_) => GroupResponse::Leave(LeaveResponse { error, members: Vec::new() }),
-            Self::OffsetCommit(r) => GroupResponse::OffsetCommit(r.all_partitions(error)),
-            Self::OffsetDelete(_) => GroupResponse::OffsetDelete(OffsetDeleteResponse { error, topics: Vec::new() }),
-            Self::Delete(groups) => GroupResponse::Delete(groups.iter().map(|g| (g.clone(), error)).collect()),
-        }
-    }
 }
 
 impl GroupResponse {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use ottla_coordinator::group::api::{
-    CommitPartition, CommitTopic, GroupRequest, GroupResponse, HeartbeatRequest, JoinRequest, JoinResponse,
-    LeaveRequest, LeaveResponse, LeavingMember, OffsetCommitRequest, Protocol, SyncRequest, SyncResponse,
+    CommitPartition, CommitTopic, DeleteGroupsRequest, GroupRequest, GroupResponse, HeartbeatRequest, JoinRequest,
+    JoinResponse, LeaveRequest, LeaveResponse, LeavingMember, OffsetCommitRequest, Protocol, SyncRequest, SyncResponse,
 };
 use ottla_coordinator::group::config::GroupConfig;
 use ottla_coordinator::{CoordinatorRecord, Effect, GroupShard, Now};
@@ -266,7 +266,7 @@ impl Driver {
     }
 
     pub fn delete_group(&mut self, group: &str) -> ErrorCode {
-        let token = self.send(GroupRequest::Delete(vec![group.to_owned()]));
+        let token = self.send(GroupRequest::Delete(DeleteGroupsRequest { groups: vec![group.to_owned()] }));
         match self.replies.remove(&token) {
             Some(GroupResponse::Delete(results)) => results[0].1,
             other => panic!("DeleteGroups is not answered: {other:?}"),
