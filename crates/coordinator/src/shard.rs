@@ -29,7 +29,7 @@ use ottla_protocol::{ErrorCode, Uuid};
 use crate::group::Group;
 use crate::group::api::{GroupRequest, GroupResponse, JoinRequest, JoinResponse, SyncResponse};
 use crate::group::classic::{ClassicGroup, State};
-use crate::group::config::{GroupConfig, MAX_NAME_BYTES};
+use crate::group::config::{GroupConfig, MAX_STRING_BYTES};
 use crate::group::offsets::Offsets;
 use crate::group::records::{CoordinatorRecord, Record, StoredGroup};
 use crate::runtime::{Now, Token, WriteId};
@@ -348,10 +348,10 @@ impl GroupShard {
     }
 }
 
-/// Whether all names fit into records (see [`MAX_NAME_BYTES`]).
+/// Whether all names fit into records (see [`MAX_STRING_BYTES`]).
 fn names_fit(request: &JoinRequest) -> bool {
     let instance = request.group_instance_id.as_deref().unwrap_or_default();
     let names = [&request.group_id, &request.client_id, &request.member_id, &request.protocol_type, instance];
-    names.iter().all(|name| name.len() <= MAX_NAME_BYTES)
-        && request.protocols.iter().all(|p| p.name.len() <= MAX_NAME_BYTES)
+    names.iter().all(|name| name.len() <= MAX_STRING_BYTES)
+        && request.protocols.iter().all(|p| p.name.len() <= MAX_STRING_BYTES)
 }

@@ -40,6 +40,6 @@ impl Default for GroupConfig {
 /// request is parked (`GroupCoordinatorConfig.CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`).
 pub(crate) const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
 
-/// Longest group id, member id, instance id, protocol type or protocol name in bytes: what fits a record's string with
-/// room for the suffix of a member id. Kafka fails on longer ones when it writes them.
-pub(crate) const MAX_NAME_BYTES: usize = 32_000;
+/// Longest group id, member id, instance id, protocol type, protocol name or note of an offset in bytes: what fits a
+/// record's string with room for the suffix of a member id. Kafka fails on longer ones when it writes them.
+pub(crate) const MAX_STRING_BYTES: usize = 32_000;

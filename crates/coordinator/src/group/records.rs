@@ -175,7 +175,7 @@ impl Record {
             Self::Group(group, value) => encode_group(group, value.as_ref()),
             Self::Other { .. } | Self::Unknown(_) => return None,
         };
-        Some(encoded.expect("names are at most MAX_NAME_BYTES long"))
+        Some(encoded.expect("names are at most MAX_STRING_BYTES long"))
     }
 }
 

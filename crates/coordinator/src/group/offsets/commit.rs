@@ -9,7 +9,7 @@ use crate::group::api::{
     TopicResult,
 };
 use crate::group::classic::{ClassicGroup, State};
-use crate::group::config::MAX_NAME_BYTES;
+use crate::group::config::MAX_STRING_BYTES;
 use crate::group::records::Record;
 use crate::runtime::{Now, Token};
 use crate::shard::GroupShard;
@@ -27,7 +27,7 @@ impl GroupShard {
         for topic in &request.topics {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for partition in &topic.partitions {
-                if self.metadata_fits(request, &partition.metadata) {
+                if self.metadata_fits(&partition.metadata) {
                     partitions.push((partition.partition, ErrorCode::None));
                     records.push(offset_record(request, topic, partition, now));
                 } else {
@@ -42,12 +42,10 @@ impl GroupShard {
         self.turn(now).reply(token, GroupResponse::OffsetCommit(topics));
     }
 
-    /// Whether the broker's limit, and the record, have room for a note. The record of a commit with a retention of its own
-    /// has a short string there, whatever the limit says.
-    fn metadata_fits(&self, request: &OffsetCommitRequest, metadata: &str) -> bool {
+    /// Whether the broker's limit, and the string of a record, have room for a note.
+    fn metadata_fits(&self, metadata: &str) -> bool {
         let units = metadata.encode_utf16().count();
-        units <= self.config().offset_metadata_max_bytes
-            && (request.retention_time_ms.is_none() || metadata.len() <= MAX_NAME_BYTES)
+        units <= self.config().offset_metadata_max_bytes && metadata.len() <= MAX_STRING_BYTES
     }
 
     fn validate_commit(&mut self, request: &OffsetCommitRequest, now: Now) -> Result<(), ErrorCode> {
