@@ -29,6 +29,8 @@ fn what_was_acknowledged_survives_kill_nine() {
         println!("NOT RUN: the crash ring needs the ottla binary in OTTLA_BIN");
         return;
     };
+    // What the clients say at the level of RUST_LOG: `RUST_LOG=ottla_client=debug` tells why one is slow.
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     let seconds = std::env::var("OTTLA_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
     let duration = Duration::from_secs(seconds.unwrap_or(DEFAULT_SECONDS));
     let runtime = Runtime::new(2).expect("a runtime");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_env::{random, time};
+use ottla_env::{random, task, time};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -85,10 +85,24 @@ impl Link {
         self.state.lock().connection.as_ref().filter(|c| c.is_open()).cloned()
     }
 
-    async fn get(&self, address: &Address, options: &ConnectionOptions) -> Result<Connection, ConnectionError> {
+    /// Connects on a task of its own: a caller that is not polled for a while (a consumer's fetch while the consumer
+    /// commits) must not keep the turn from the others.
+    async fn get(
+        self: Arc<Self>,
+        address: &Address,
+        options: &ConnectionOptions,
+    ) -> Result<Connection, ConnectionError> {
         if let Some(connection) = self.ready() {
             return Ok(connection);
         }
+        let (wanted, options) = (address.clone(), options.clone());
+        let connecting = task::spawn("client-connect", async move { self.connect(&wanted, &options).await });
+        let lost =
+            |e: task::JoinError| ConnectionError::Lost { address: address.to_string(), cause: e.to_string().into() };
+        connecting.await.unwrap_or_else(|e| Err(lost(e)))
+    }
+
+    async fn connect(&self, address: &Address, options: &ConnectionOptions) -> Result<Connection, ConnectionError> {
         // The semaphore is never closed; without a turn we would only connect twice.
         let _turn = self.turn.acquire().await.ok();
         if let Some(connection) = self.ready() {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::time::Instant;
-use ottla_env::{random, time};
+use ottla_env::{random, task, time};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use parking_lot::Mutex;
@@ -233,6 +233,14 @@ impl Cluster {
     /// [`Error::Bootstrap`] when no broker can be reached; a broker's refusal.
     pub async fn refresh(&self, topics: Topics, auto_create: bool) -> Result<Arc<ClusterView>, Error> {
         let seen = self.inner.known.lock().generation;
+        let cluster = self.clone();
+        // A task of its own: whoever asked may not be polled for a while, and must not keep the turn from the others.
+        let refreshing =
+            task::spawn("client-metadata", async move { cluster.refresh_in_turn(topics, auto_create, seen).await });
+        refreshing.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn refresh_in_turn(&self, topics: Topics, auto_create: bool, seen: u64) -> Result<Arc<ClusterView>, Error> {
         let _turn = self.inner.turn.acquire().await.ok();
         {
             let known = self.inner.known.lock();

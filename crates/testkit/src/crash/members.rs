@@ -14,8 +14,8 @@ use crate::history::{Event, Recorder, Value};
 
 const GROUP: &str = "crash-group";
 const POLL: Duration = Duration::from_millis(200);
-/// Longer than any timeout of the client.
-const STEP_PATIENCE: Duration = Duration::from_secs(25);
+/// Longer than `default.api.timeout.ms`, which bounds every step.
+const STEP_PATIENCE: Duration = Duration::from_secs(90);
 const COMMIT_INTERVAL: Duration = Duration::from_millis(150);
 
 fn config(client: ClientConfig) -> ConsumerConfig {
