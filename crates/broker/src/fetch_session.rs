@@ -9,7 +9,7 @@
 //! The cache has a bounded number of slots. A new session takes the place of the one that was not used for longest, if
 //! that was more than two minutes, or of a smaller one; else the client is told id 0 and goes on with full fetches.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ottla_env::collections::HashMap;
@@ -156,10 +156,10 @@ impl FetchSessions {
         s.last_used_ms = now_ms;
         for (topic, topic_id, index) in request.forgotten {
             let name = if topic_id.is_zero() { topic } else { None };
-            let key = (topic_id, name, index);
-            s.cached.remove(&key);
-            s.order.retain(|k| *k != key);
+            s.cached.remove(&(topic_id, name, index));
         }
+        let Session { order, cached, .. } = &mut *s;
+        order.retain(|key| cached.contains_key(key));
         for target in request.targets {
             s.put(target);
         }
@@ -238,6 +238,7 @@ impl FetchPlan {
         let Some((_, session)) = &self.session else { return vec![true; found.len()] };
         let mut s = session.lock();
         let mut listed = Vec::with_capacity(found.len());
+        let mut served = BTreeSet::new();
         for (target, (must, has_records, now)) in self.targets.iter().zip(found) {
             let key = target.key();
             let told = s.cached.get(&key).and_then(|c| c.told);
@@ -247,10 +248,15 @@ impl FetchPlan {
                 cached.told = (!*must).then_some(*now);
             }
             if *has_records && self.incremental {
-                s.order.retain(|k| *k != key);
-                s.order.push_back(key);
+                served.insert(key);
             }
             listed.push(list);
+        }
+        if !served.is_empty() {
+            // In their order, so that what was not served comes first next time.
+            let (last, first): (VecDeque<_>, VecDeque<_>) = s.order.drain(..).partition(|key| served.contains(key));
+            s.order = first;
+            s.order.extend(last);
         }
         listed
     }

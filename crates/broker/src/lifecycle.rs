@@ -29,6 +29,10 @@ use crate::network::{acceptor, reaper};
 
 const REGISTRATION_VERSION: i16 = 4;
 const HEARTBEAT_VERSION: i16 = 1;
+/// Pause between two questions whether the broker is unfenced: on one node it is at the second.
+const UNFENCE_POLL: Duration = Duration::from_millis(1);
+/// How long connections may take to end once they are told to.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause before a failed registration or heartbeat is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -94,15 +98,15 @@ pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Resu
         time::sleep(RETRY).await;
     }
     loop {
-        match heartbeat(broker, false).await {
+        let cause = match heartbeat(broker, false).await {
             Ok(beat) if !beat.fenced => return Ok(()),
-            Ok(_) => {}
-            Err(cause) if time::monotonic_ms() >= due => {
-                return Err(LifecycleError::TimedOut(timeout_ms, cause.to_string()));
-            }
-            Err(_) => {}
+            Ok(_) => "the controller keeps this broker fenced".to_owned(),
+            Err(cause) => cause.to_string(),
+        };
+        if time::monotonic_ms() >= due {
+            return Err(LifecycleError::TimedOut(timeout_ms, cause));
         }
-        time::sleep(Duration::from_millis(1)).await;
+        time::sleep(UNFENCE_POLL).await;
     }
 }
 
@@ -248,6 +252,15 @@ impl Running {
         self.broker.connections.close_all();
         for partition in self.broker.replicas.online() {
             partition.wake_all();
+        }
+        // Nothing is appended once the last connection has ended, so what is flushed next is all there is.
+        let closed = async {
+            while !self.broker.connections.is_empty() {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        if time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::warn!(left = self.broker.connections.len(), "connections did not end in time");
         }
     }
 }

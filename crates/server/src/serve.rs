@@ -173,13 +173,15 @@ async fn stop(node: Node) -> anyhow::Result<()> {
     tracing::info!("stopping");
     let broker_epoch = node.broker.epoch();
     node.running.stop(HAND_OVER_PATIENCE).await;
-    node.controller.stop().await.context("the controller did not stop cleanly")?;
+    let controller = time::timeout(STOP_PATIENCE, node.controller.stop()).await;
+    // Whatever became of the controller, what producers were told is kept must be kept.
     let logs = Arc::clone(&node.logs);
     let flushed = task::blocking("stop", move || logs.stop(broker_epoch));
     time::timeout(STOP_PATIENCE, flushed)
         .await
         .context("the logs were not flushed in time; the next start recovers them")?
         .context("the logs could not be flushed; the next start recovers them")?;
+    controller.context("the controller did not stop in time")?.context("the controller did not stop cleanly")?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -113,15 +113,17 @@ fn look_at(cx: &RequestContext, target: &Target, read: &Read, now_ms: i64) -> Re
 }
 
 fn find(cx: &RequestContext, target: &Target) -> Result<Arc<Partition>, ErrorCode> {
-    let topic = target.topic.as_deref().ok_or(ErrorCode::UnknownTopicId)?;
-    if !cx.authorized(Operation::Read, Resource::Topic(topic)) {
+    let replicas = &cx.broker.replicas;
+    // An id is looked up each time: a session may have named it before this broker knew it, or outlive its topic.
+    let topic = match &target.topic {
+        _ if !target.topic_id.is_zero() => replicas.topic_name(target.topic_id).ok_or(ErrorCode::UnknownTopicId)?,
+        Some(name) => Arc::clone(name),
+        None => return Err(ErrorCode::UnknownTopicId),
+    };
+    if !cx.authorized(Operation::Read, Resource::Topic(&topic)) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
-    let partition = cx.broker.replicas.find(topic, target.index).map_err(partition_errors::missing)?;
-    if !target.topic_id.is_zero() && partition.topic_id != target.topic_id {
-        return Err(ErrorCode::InconsistentTopicId);
-    }
-    Ok(partition)
+    replicas.find(&topic, target.index).map_err(partition_errors::missing)
 }
 
 /// Waits until there is enough, or the time is up, and gives what is there then.

@@ -16,6 +16,7 @@ use ottla_protocol::messages::metadata_response::{
 };
 use ottla_protocol::{ErrorCode, Uuid};
 
+use super::authorized_operations;
 use crate::auto_topics;
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::security::authorizer::{Operation, Resource};
@@ -44,7 +45,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
             asked
         }
     };
-    answer(cx, &image, &asked)
+    answer(cx, &request, &image, &asked)
 }
 
 fn all(cx: &RequestContext, image: &MetadataImage) -> Vec<Asked> {
@@ -79,7 +80,12 @@ fn by_id(cx: &RequestContext, image: &MetadataImage, id: Uuid) -> Asked {
     }
 }
 
-fn answer(cx: &RequestContext, image: &MetadataImage, asked: &[Asked]) -> Result<Answer, Refusal> {
+fn answer(
+    cx: &RequestContext,
+    request: &MetadataRequest<'_>,
+    image: &MetadataImage,
+    asked: &[Asked],
+) -> Result<Answer, Refusal> {
     let listener = &*cx.connection.listener.name;
     let live = image.cluster.brokers.values().filter(|b| !b.fenced);
     let brokers: Vec<_> = live
@@ -97,7 +103,14 @@ fn answer(cx: &RequestContext, image: &MetadataImage, asked: &[Asked]) -> Result
     let topics = asked
         .iter()
         .map(|asked| match asked {
-            Asked::Known(topic) => known(cx, image, topic),
+            Asked::Known(topic) => MetadataResponseTopic {
+                topic_authorized_operations: if request.include_topic_authorized_operations {
+                    authorized_operations::on_topic(cx, &topic.name)
+                } else {
+                    authorized_operations::NOT_ASKED
+                },
+                ..known(cx, image, topic)
+            },
             Asked::Error { name, id, code } => {
                 cx.broker.counters.error(*code);
                 MetadataResponseTopic {
@@ -115,6 +128,11 @@ fn answer(cx: &RequestContext, image: &MetadataImage, asked: &[Asked]) -> Result
         controller_id: brokers.first().map_or(-1, |b| b.node_id),
         brokers,
         cluster_id: Some(&cx.broker.cluster_id),
+        cluster_authorized_operations: if request.include_cluster_authorized_operations {
+            authorized_operations::on_cluster(cx)
+        } else {
+            authorized_operations::NOT_ASKED
+        },
         topics,
         ..MetadataResponse::default()
     })

@@ -15,14 +15,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ottla_env::time;
+use ottla_protocol::compression::Compression;
 use ottla_protocol::messages::produce_request::ProduceRequest;
 use ottla_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
     TopicProduceResponse,
 };
+use ottla_protocol::record_batch::BatchHeader;
 use ottla_protocol::{ErrorCode, Uuid};
 use ottla_storage::{AppendError, AppendOrigin};
 
+use super::metadata::is_internal;
 use super::{node_endpoints, partition_errors};
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::delayed::produce::{self as delayed, Wait};
@@ -31,7 +34,8 @@ use crate::replica::partition::{AppendRefused, Partition};
 use crate::security::authorizer::{Operation, Resource};
 
 const TRANSACTIONS_REFUSED: &str = "transactions are not served yet; produce without transactional.id";
-const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+/// First version that may carry batches in zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 
 /// The request, as places in its frame: what was decoded borrows the frame, which the append writes to.
 struct Plan {
@@ -115,8 +119,11 @@ impl Plan {
                 if cx.version >= 13 { cx.broker.replicas.topic_name(topic.topic_id) } else { Some(topic.name.into()) };
             for partition in &topic.partition_data {
                 let bytes = partition.records.bytes();
-                let start = bytes.as_ptr() as usize - frame_start;
-                let records = (!bytes.is_empty()).then(|| start..start + bytes.len());
+                let place = || {
+                    let start = bytes.as_ptr() as usize - frame_start;
+                    start..start + bytes.len()
+                };
+                let records = (!bytes.is_empty()).then(place);
                 plan.record_bytes += bytes.len();
                 plan.partitions.push(PartitionPlan { topic: plan.topics.len(), index: partition.index, records });
             }
@@ -145,6 +152,7 @@ fn append(
     let Some(batches) = partition.records.clone().and_then(|range| cx.frame.get_mut(range)) else {
         return Err(Outcome::explained(ErrorCode::InvalidRecord, "the partition's records are null or empty"));
     };
+    check_batch(cx.version, batches)?;
     let acks_all = plan.acks == -1;
     let appended = replica
         .append(batches, acks_all, AppendOrigin::Client, now_ms)
@@ -177,8 +185,21 @@ fn check(cx: &RequestContext, plan: &Plan, topic: &TopicPlan) -> Result<(), Outc
     if !cx.authorized(Operation::Write, Resource::Topic(&topic.name)) {
         return Err(Outcome::error(ErrorCode::TopicAuthorizationFailed));
     }
-    if INTERNAL_TOPICS.contains(&&*topic.name) && cx.client_id() != Some("__admin_client") {
+    if is_internal(&topic.name) && cx.client_id() != Some("__admin_client") {
         return Err(Outcome::explained(ErrorCode::InvalidTopicException, "only the broker writes to internal topics"));
+    }
+    Ok(())
+}
+
+/// What depends on the request's version, or on an API that is not served; the log checks the rest.
+fn check_batch(version: i16, batches: &[u8]) -> Result<(), Outcome> {
+    let Ok(header) = BatchHeader::read(batches) else { return Ok(()) };
+    if header.is_transactional() {
+        // It would begin a transaction that nothing could end: the last stable offset would stand still for ever.
+        return Err(Outcome::explained(ErrorCode::TransactionalIdAuthorizationFailed, TRANSACTIONS_REFUSED));
+    }
+    if version < ZSTD_SINCE && matches!(header.compression(), Ok(Compression::Zstd)) {
+        return Err(Outcome::explained(ErrorCode::UnsupportedCompressionType, "zstd needs Produce version 7"));
     }
     Ok(())
 }

@@ -7,9 +7,12 @@
 //! ```
 //!
 //! All whole frames of one read are handled before anything is sent, so their answers leave together. A request that
-//! waits (a parked fetch, a join) does not hold up the handling of those behind it, only their answers.
+//! waits (a parked fetch, a join) does not hold up the handling of those behind it, only their answers; it goes on while
+//! others are being sent, so that a peer which reads slowly holds up nobody else. What cannot be answered takes its place
+//! in the order too: answers before it still leave.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -35,6 +38,8 @@ const FIRST_READ: usize = 16 << 10;
 const LEAST_READ: usize = 4 << 10;
 /// Room made for a read in the middle of a frame, unless more of it is there already.
 const NEXT_READ: usize = 64 << 10;
+/// Room that a connection gets at once, at most, because its frames have been that large.
+const USUAL_FRAME_MAX: usize = 1 << 20;
 
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +54,13 @@ enum End {
 
 enum InFlight {
     Ready(Response),
-    Pending { request: Request, later: LaterResponse },
+    Pending {
+        request: Request,
+        later: LaterResponse,
+    },
     Nothing,
+    /// The connection ends here.
+    End(End),
 }
 
 /// A read buffer and what it counts for; parked in the pulse while the connection is idle, where it may be dropped.
@@ -108,7 +118,7 @@ pub(super) async fn serve(stream: TcpStream, info: ConnectionInfo, broker: Arc<B
 impl Connection {
     async fn run(&mut self) -> Result<(), End> {
         loop {
-            self.handle_frames()?;
+            self.handle_frames();
             self.send_ready().await?;
             self.wait().await?;
         }
@@ -124,15 +134,20 @@ impl Connection {
         if self.in_flight.is_empty() {
             return self.read().await;
         }
-        let may_read = self.in_flight.len() < MAX_IN_FLIGHT;
+        let may_read = self.may_handle();
         let mut in_flight = std::mem::take(&mut self.in_flight);
         let outcome = tokio::select! {
             biased;
-            answered = poll_fn(|cx| poll_pending(&mut in_flight, cx)) => answered,
+            () = poll_fn(|cx| poll_pending(&mut in_flight, cx)) => Ok(()),
             read = self.read(), if may_read => read,
         };
         self.in_flight = in_flight;
         outcome
+    }
+
+    /// Whether another request may be handled: not too many wait, and none has ended the connection.
+    fn may_handle(&self) -> bool {
+        self.in_flight.len() < MAX_IN_FLIGHT && !matches!(self.in_flight.back(), Some(InFlight::End(_)))
     }
 
     async fn read(&mut self) -> Result<(), End> {
@@ -155,42 +170,55 @@ impl Connection {
     async fn make_room(&mut self) {
         let ReadBuffer { bytes, permit } = &mut self.buffer;
         let wanted = match self.missing {
-            0 => FIRST_READ.max(self.usual_frame.min(1 << 20)),
+            0 => FIRST_READ.max(self.usual_frame),
             missing => missing.min(bytes.len().max(NEXT_READ).max(self.usual_frame)),
         };
         let spare = bytes.capacity() - bytes.len();
         let too_little = if self.missing > 0 { wanted } else { wanted.min(LEAST_READ) };
         if spare < too_little {
+            // Waiting for memory is our fault, not the peer's.
+            self.pulse.frame_not_awaited();
             self.broker.memory.grow(permit, wanted, self.half_read.as_ref()).await;
             bytes.reserve(wanted);
             permit.shrink_to(bytes.capacity());
+            if self.half_read.is_some() {
+                self.pulse.frame_awaited(self.missing);
+            }
         }
     }
 
     /// Handles every whole frame in the buffer, as far as answers may be outstanding.
-    fn handle_frames(&mut self) -> Result<(), End> {
-        while self.in_flight.len() < MAX_IN_FLIGHT {
-            let Some(size) = self.frame_size()? else { break };
-            let frame = self.buffer.bytes.split_to(size);
-            self.usual_frame = size.max(self.usual_frame - self.usual_frame / 8);
-            self.half_read = None;
-            self.missing = 0;
-            let request = dispatch::read(&self.info, &frame).map_err(|(api, version, cause)| End::Refused {
-                api,
-                version,
-                cause,
-            })?;
-            let permit = self.broker.memory.permit(size);
-            let answer = dispatch::handle(&self.broker, &self.info, &request, frame, permit)
-                .map_err(|cause| End::Refused { api: request.api.name(), version: request.version, cause })?;
-            self.in_flight.push_back(match answer {
-                Answer::Reply(response) => InFlight::Ready(response),
-                Answer::Later(later) => InFlight::Pending { request, later },
-                Answer::Nothing => continue,
-            });
+    fn handle_frames(&mut self) {
+        while self.may_handle() {
+            let answer = match self.frame_size() {
+                Ok(Some(size)) => self.handle_frame(size),
+                Ok(None) => break,
+                Err(end) => Some(InFlight::End(end)),
+            };
+            self.in_flight.extend(answer);
         }
         self.buffer.permit.shrink_to(self.buffer.bytes.capacity());
-        Ok(())
+    }
+
+    /// Handles the frame of that size at the front of the buffer; `None` when it is not to be answered.
+    fn handle_frame(&mut self, size: usize) -> Option<InFlight> {
+        let frame = self.buffer.bytes.split_to(size);
+        self.usual_frame = size.max(self.usual_frame - self.usual_frame / 8).min(USUAL_FRAME_MAX);
+        if self.half_read.take().is_some() {
+            self.pulse.frame_not_awaited();
+        }
+        self.missing = 0;
+        let request = match dispatch::read(&self.info, &frame) {
+            Ok(request) => request,
+            Err((api, version, cause)) => return Some(InFlight::End(End::Refused { api, version, cause })),
+        };
+        let permit = self.broker.memory.permit(size);
+        match dispatch::handle(&self.broker, &self.info, &request, frame, permit) {
+            Ok(Answer::Reply(response)) => Some(InFlight::Ready(response)),
+            Ok(Answer::Later(later)) => Some(InFlight::Pending { request, later }),
+            Ok(Answer::Nothing) => None,
+            Err(cause) => Some(InFlight::End(refused(&request, cause))),
+        }
     }
 
     /// The size of the frame at the front, its length prefix included, once it is whole.
@@ -209,7 +237,7 @@ impl Connection {
         }
         if self.half_read.is_none() {
             self.half_read = Some(self.broker.memory.half_read_frame());
-            self.pulse.frame_began(size);
+            self.pulse.frame_awaited(self.missing);
         }
         Ok(None)
     }
@@ -224,23 +252,51 @@ impl Connection {
                     ready.push(response);
                 }
             }
-            if ready.is_empty() {
-                return Ok(());
+            if !ready.is_empty() {
+                self.send(&ready).await?;
+                self.mute(mute_ms).await;
+                // Frames that waited because too many answers were outstanding.
+                self.handle_frames();
+                continue;
             }
-            self.pulse.enter(Phase::Writing);
-            let from_files = send(&self.stream, &ready).await?;
-            self.broker.counters.bytes_out.add(from_files);
-            if let Ok(ms @ 1..) = u64::try_from(mute_ms) {
-                time::sleep(Duration::from_millis(ms)).await;
-            }
-            // Frames that waited because too many answers were outstanding.
-            self.handle_frames()?;
+            return match self.in_flight.pop_front_if(|slot| matches!(slot, InFlight::End(_))) {
+                Some(InFlight::End(end)) => Err(end),
+                _ => Ok(()),
+            };
+        }
+    }
+
+    async fn send(&mut self, ready: &[Response]) -> Result<(), End> {
+        self.pulse.enter(Phase::Writing);
+        let in_flight = &mut self.in_flight;
+        let from_files = tokio::select! {
+            biased;
+            sent = send(&self.stream, &self.pulse, ready) => sent?,
+            never = poll_fn(|cx| drive_pending(in_flight, cx)) => match never {},
+        };
+        self.broker.counters.bytes_out.add(from_files);
+        Ok(())
+    }
+
+    /// Lets the connection rest, as its quota asks (KIP-219); what waits goes on.
+    async fn mute(&mut self, ms: i32) {
+        let Ok(ms @ 1..) = u64::try_from(ms) else { return };
+        self.pulse.enter(Phase::Working);
+        let in_flight = &mut self.in_flight;
+        tokio::select! {
+            biased;
+            () = time::sleep(Duration::from_millis(ms)) => {}
+            never = poll_fn(|cx| drive_pending(in_flight, cx)) => match never {},
         }
     }
 }
 
-/// Lets every pending answer go on; ready once the one at the front is known.
-fn poll_pending(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+fn refused(request: &Request, cause: Refusal) -> End {
+    End::Refused { api: request.api.name(), version: request.version, cause }
+}
+
+/// Lets every pending answer go on, for as long as something else takes.
+fn drive_pending(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<Infallible> {
     for slot in in_flight.iter_mut() {
         let InFlight::Pending { request, later } = slot else { continue };
         match later.as_mut().poll(cx) {
@@ -251,13 +307,18 @@ fn poll_pending(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Pol
                 cx.waker().wake_by_ref();
             }
             Poll::Ready(Ok(Answer::Nothing)) => *slot = InFlight::Nothing,
-            Poll::Ready(Err(cause)) => {
-                return Poll::Ready(Err(End::Refused { api: request.api.name(), version: request.version, cause }));
-            }
+            Poll::Ready(Err(cause)) => *slot = InFlight::End(refused(request, cause)),
         }
     }
+    Poll::Pending
+}
+
+/// Lets every pending answer go on; ready once the one at the front is known.
+fn poll_pending(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<()> {
+    // Never ready, it only drives.
+    let _ = drive_pending(in_flight, cx);
     match in_flight.front() {
         Some(InFlight::Pending { .. }) => Poll::Pending,
-        _ => Poll::Ready(Ok(())),
+        _ => Poll::Ready(()),
     }
 }

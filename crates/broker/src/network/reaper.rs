@@ -17,7 +17,7 @@ use super::connection::ReadBuffer;
 
 /// How often all connections are looked at.
 const PERIOD: Duration = Duration::from_secs(5);
-/// How long a frame or a response may stand still before its connection is closed.
+/// How long a response may stand still before its connection is closed, and what a frame gets on top of its size.
 pub const STALL_MS: i64 = 30_000;
 /// How long an idle connection keeps its read buffer.
 const KEEP_BUFFER_MS: i64 = 3_000;
@@ -30,7 +30,7 @@ const MIN_RATE: i64 = 16;
 pub enum Phase {
     /// Waiting for the first byte of a frame.
     Idle = 0,
-    /// In the middle of a frame.
+    /// In the middle of a frame; how long that may take is said by [`Pulse::frame_awaited`].
     Reading = 1,
     /// Waiting for the peer to take an answer.
     Writing = 2,
@@ -85,10 +85,20 @@ impl Pulse {
         self.since_ms.store(time::monotonic_ms(), Ordering::Relaxed);
     }
 
-    /// Notes that a frame of `size` bytes began.
-    pub fn frame_began(&self, size: usize) {
+    /// Notes that the peer took or gave something: the connection is alive.
+    pub fn progress(&self) {
+        self.since_ms.store(time::monotonic_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes that `size` bytes of a frame are still to come, and so when they must be here.
+    pub fn frame_awaited(&self, size: usize) {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.frame_due_ms.store(time::monotonic_ms().saturating_add(STALL_MS + size / MIN_RATE), Ordering::Relaxed);
+    }
+
+    /// Notes that no part of a frame is awaited from the peer: it is whole, or waits for memory of ours.
+    pub fn frame_not_awaited(&self) {
+        self.frame_due_ms.store(i64::MAX, Ordering::Relaxed);
     }
 
     /// Resolves when the connection is to be closed.
@@ -117,8 +127,8 @@ impl Pulse {
         if phase == Phase::Idle as u8 && max_idle_ms >= 0 && still_ms > max_idle_ms {
             return Some("no request for connections.max.idle.ms");
         }
-        if phase == Phase::Reading as u8 && (still_ms > STALL_MS || now_ms > self.frame_due_ms.load(Ordering::Relaxed))
-        {
+        // Whatever else the connection does: a parked fetch must not shelter half a frame.
+        if now_ms > self.frame_due_ms.load(Ordering::Relaxed) {
             return Some("its frame arrives too slowly");
         }
         (phase == Phase::Writing as u8 && still_ms > STALL_MS).then_some("it does not take its answers")
@@ -199,12 +209,15 @@ mod tests {
         assert!(pulse.overdue(t + i64::MAX / 2, -1).is_none(), "-1 switches the limit off");
         pulse.enter(Phase::Working);
         assert!(pulse.overdue(t + 10_000_000, 600_000).is_none());
-        pulse.frame_began(160_000);
-        pulse.enter(Phase::Reading);
+        pulse.frame_awaited(160_000);
+        let due = pulse.frame_due_ms.load(Ordering::Relaxed);
+        assert!(pulse.overdue(due, 600_000).is_none());
+        assert!(pulse.overdue(due + 1, 600_000).is_some(), "half a frame behind a request that waits");
+        pulse.frame_not_awaited();
+        assert!(pulse.overdue(due + 1, 600_000).is_none());
+        pulse.enter(Phase::Writing);
         let t = pulse.since_ms.load(Ordering::Relaxed);
         assert!(pulse.overdue(t + STALL_MS, 600_000).is_none());
-        assert!(pulse.overdue(t + STALL_MS + 1, 600_000).is_some(), "a frame that stands still");
-        pulse.since_ms.store(t + 40_000, Ordering::Relaxed);
-        assert!(pulse.overdue(t + 40_100, 600_000).is_some(), "a frame in drops, 10 s past its due");
+        assert!(pulse.overdue(t + STALL_MS + 1, 600_000).is_some(), "an answer that is not taken");
     }
 }

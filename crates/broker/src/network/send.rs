@@ -6,6 +6,7 @@ use ottla_env::net::TcpStream;
 use ottla_env::task;
 use ottla_storage::FileSlice;
 
+use super::reaper::Pulse;
 use crate::context::Response;
 
 /// Pieces of memory sent in one call at most.
@@ -21,11 +22,11 @@ enum Part<'a> {
 }
 
 /// Sends all of them in order and gives the number of bytes that came from files.
-pub(super) async fn send(stream: &TcpStream, responses: &[Response]) -> io::Result<u64> {
+pub(super) async fn send(stream: &TcpStream, pulse: &Pulse, responses: &[Response]) -> io::Result<u64> {
     if let [only] = responses
         && only.holes.is_empty()
     {
-        send_bytes(stream, &[&only.bytes]).await?;
+        send_bytes(stream, pulse, &[&only.bytes]).await?;
         return Ok(0);
     }
     let mut gathered: Vec<&[u8]> = Vec::with_capacity(responses.len());
@@ -34,14 +35,14 @@ pub(super) async fn send(stream: &TcpStream, responses: &[Response]) -> io::Resu
         match part {
             Part::Bytes(bytes) => gathered.push(bytes),
             Part::File(slice) => {
-                send_bytes(stream, &gathered).await?;
+                send_bytes(stream, pulse, &gathered).await?;
                 gathered.clear();
-                send_file(stream, slice).await?;
+                send_file(stream, pulse, slice).await?;
                 from_files += u64::from(slice.len);
             }
         }
     }
-    send_bytes(stream, &gathered).await?;
+    send_bytes(stream, pulse, &gathered).await?;
     Ok(from_files)
 }
 
@@ -57,7 +58,7 @@ fn parts(response: &Response) -> impl Iterator<Item = Part<'_>> {
     filled.flatten().chain(std::iter::once(Part::Bytes(response.bytes.get(tail..).unwrap_or_default())))
 }
 
-async fn send_bytes(stream: &TcpStream, pieces: &[&[u8]]) -> io::Result<()> {
+async fn send_bytes(stream: &TcpStream, pulse: &Pulse, pieces: &[&[u8]]) -> io::Result<()> {
     for group in pieces.chunks(GATHER) {
         let mut slices = [IoSlice::new(&[]); GATHER];
         for (slot, piece) in slices.iter_mut().zip(group) {
@@ -69,7 +70,10 @@ async fn send_bytes(stream: &TcpStream, pieces: &[&[u8]]) -> io::Result<()> {
             match stream.try_write_vectored(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => IoSlice::advance_slices(&mut rest, n),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    stream.writable().await?;
+                    pulse.progress();
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
@@ -78,7 +82,7 @@ async fn send_bytes(stream: &TcpStream, pieces: &[&[u8]]) -> io::Result<()> {
     Ok(())
 }
 
-async fn send_file(stream: &TcpStream, slice: &FileSlice) -> io::Result<()> {
+async fn send_file(stream: &TcpStream, pulse: &Pulse, slice: &FileSlice) -> io::Result<()> {
     warm(slice).await?;
     let (mut at, end) = (slice.position, slice.position + u64::from(slice.len));
     while at < end {
@@ -87,7 +91,10 @@ async fn send_file(stream: &TcpStream, slice: &FileSlice) -> io::Result<()> {
             // The file is shorter than its index says: the length was promised to the peer, so the connection goes.
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => at += n as u64,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                stream.writable().await?;
+                pulse.progress();
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
