@@ -32,23 +32,45 @@ fn what_is_no_request_closes_the_connection() {
         let mut too_new = encode(8, 1, &MetadataRequest::default());
         too_new[7] = 99;
         closes(&rig, &too_new, "a version that is not served").await;
-        let mut longer = encode(8, 1, &MetadataRequest::default());
-        longer[3] += 1;
-        longer.push(0);
-        closes(&rig, &longer, "a byte too many").await;
         let batch = batch("x");
         let cut = encode(9, 1, &produce(1, 0, &batch));
         let mut short = cut[..cut.len() - 20].to_vec();
         let size = u32::try_from(short.len() - 4).unwrap();
         short[..4].copy_from_slice(&size.to_be_bytes());
         closes(&rig, &short, "records that end early").await;
-        assert!(rig.broker.counters.refused_requests.get() >= 7);
+        assert!(rig.broker.counters.refused_requests.get() >= 6);
         let freed = async {
             while rig.broker.memory.used() > 0 {
                 time::sleep(Duration::from_millis(1)).await;
             }
         };
         assert!(time::timeout(Duration::from_secs(10), freed).await.is_ok(), "something of them is still held");
+    });
+}
+
+/// librdkafka 2.15 leaves three bytes behind its Metadata 13; Kafka does not look at them, nor do we.
+#[test]
+fn bytes_behind_a_request_are_ignored() {
+    with_broker(&[1], &[], |rig| async move {
+        let client = rig.connect().await;
+        let mut longer = encode(8, 5, &MetadataRequest::default());
+        longer[3] += 3;
+        longer.extend([0; 3]);
+        client.stream.write_all(&longer).await.unwrap();
+        assert_eq!(client.receive().await.0, 5);
+    });
+}
+
+/// What was handled before a bad request was done, and its client is told so.
+#[test]
+fn answers_before_a_bad_request_still_leave() {
+    with_broker(&[1], &[], |rig| async move {
+        let client = rig.connect().await;
+        let mut bytes = encode(8, 6, &MetadataRequest::default());
+        bytes.extend(b"GET / HTTP/1.1");
+        client.stream.write_all(&bytes).await.unwrap();
+        assert_eq!(client.receive().await.0, 6);
+        assert!(client.is_closed().await);
     });
 }
 
