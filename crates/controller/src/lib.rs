@@ -19,7 +19,7 @@
 //! | `brokers`, `sessions`, `controllers`, `producer_ids` | what becomes of nodes |
 //! | `describe_cluster`, `describe_quorum` | what any controller says of itself |
 //! | `configs`, `alter_configs`, [`features`] | settings and levels |
-//! | [`format`] | what `storage format` writes |
+//! | [`mod@format`] | what `storage format` writes |
 //!
 //! What is absent: deciders know no clock, file, socket or task; they get the time and randomness as arguments, and only
 //! `event_loop` and `raft_driver` act. Nothing here knows that there is a broker in the same process: it registers

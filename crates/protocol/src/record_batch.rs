@@ -12,7 +12,7 @@
 //! before it, so [`set_base_offset`] and [`set_leader_epoch`] cost no checksum; only [`set_log_append_time`] does.
 //!
 //! Three ways through a batch: [`BatchHeader::read`] looks at the 61 bytes alone; [`records`] gives every [`Record`] as
-//! slices of the batch, unpacked into a buffer if need be; [`walk`] gives the shape of every record and keeps none, in a
+//! slices of the batch, unpacked into a buffer if need be; [`walk()`] gives the shape of every record and keeps none, in a
 //! window of fixed size whatever the batch unpacks to.
 //!
 //! [`Record`]: crate::records::Record

@@ -54,7 +54,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: i64) {
     out.push(rest as u8);
 }
 
-/// Bytes that [`write`] appends.
+/// Bytes that [`write()`] appends.
 pub(crate) fn len(value: i64) -> usize {
     let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
     bits.div_ceil(7)

@@ -104,13 +104,15 @@ async fn live(config: &Arc<BrokerConfig>, identity: &Identity, started: Instant)
 }
 
 async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Result<Node> {
+    // Its lock comes before the sockets: a second node on the same directory must not be taken for this one.
+    let metadata_dir = LogDir::open(Path::new(&config.metadata_log_dir))?;
     let bound = listeners::bind(config).await?;
     let loader = Arc::new(MetadataLoader::new());
     // Recovery reads and writes files, so all of it happens on a thread that may block.
     let opening = {
         let (config, identity, loader) = (Arc::clone(config), identity.clone(), Arc::clone(&loader));
         let listeners = controller::listeners(&bound);
-        task::blocking("recovery", move || open(&config, &identity, listeners, &loader))
+        task::blocking("recovery", move || open(&config, &identity, metadata_dir, listeners, &loader))
     };
     let (controller, logs) = opening.await?;
     let broker = Broker::new(Parts {
@@ -139,10 +141,10 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
 fn open(
     config: &Arc<BrokerConfig>,
     identity: &Identity,
+    metadata_dir: Arc<LogDir>,
     listeners: Vec<ControllerListener>,
     loader: &Arc<MetadataLoader>,
 ) -> anyhow::Result<(Arc<QuorumController>, Arc<LogManager>)> {
-    let metadata_dir = LogDir::open(Path::new(&config.metadata_log_dir))?;
     let controller = controller::start(config, identity, listeners, Arc::clone(&metadata_dir), Arc::clone(loader))?;
     let (topic_config, view) = (Arc::clone(config), loader.view());
     // A directory that is the metadata log's alone takes no partitions.

@@ -19,10 +19,23 @@ fn kafka() -> Option<PathBuf> {
     fs::exists(&server).then_some(home)
 }
 
+/// A running broker. Kafka takes seconds to come to its ports, which somebody else may have taken by then: it is tried
+/// again on others.
+async fn running(program: Program) -> Server {
+    let mut last = None;
+    for _ in 0..3 {
+        let mut server = Server::new(program.clone(), &[]).await.unwrap();
+        match server.start().await {
+            Ok(()) => return server,
+            Err(cause) => last = Some(cause),
+        }
+    }
+    panic!("{last:?}");
+}
+
 /// Starts `first` on a directory and then `second` on the same; gives what `second` said when it ended.
 async fn second_on_the_directory_of(first: Program, second: Program) -> String {
-    let mut holder = Server::new(first, &[]).await.unwrap();
-    holder.start().await.unwrap();
+    let holder = running(first).await;
     let data = holder.data().display().to_string();
     let mut intruder = Server::new(second, &[("log.dirs", &data)]).await.unwrap();
     match intruder.start().await {

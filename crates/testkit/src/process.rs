@@ -276,7 +276,8 @@ fn terminate(child: &Child) -> io::Result<()> {
     Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
 }
 
-#[cfg(test)]
+// Processes are outside of any simulation.
+#[cfg(all(test, not(sim)))]
 mod tests {
     use super::*;
     use ottla_env::task::Runtime;

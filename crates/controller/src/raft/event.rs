@@ -35,7 +35,7 @@ pub struct SnapshotId {
 pub enum Event {
     /// First event of a core's life.
     Start,
-    /// A deadline may have passed; see [`super::RaftCore::next_deadline`].
+    /// A deadline may have passed; see `RaftCore::next_deadline_ms`.
     Tick,
     /// A replica asks.
     Request {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Types 3 to 23 belong to the consumer, share and streams protocols (KIP-848, 932, 1071). They are read only as far as
-//! their group, and never written: see [`other_kinds`](super::other_kinds).
+//! their group, and never written: see `other_kinds`.
 
 use std::sync::Arc;
 

@@ -173,7 +173,7 @@ impl File {
     }
 
     /// Whether a range can be read without waiting for the disk, as far as can be told: it looks at the first and
-    /// last byte and one in every [`PROBE_STEP`] between. True where the system cannot tell.
+    /// last byte and one in every 128 KiB between. True where the system cannot tell.
     #[must_use]
     pub fn is_cached(&self, offset: u64, len: u64) -> bool {
         let Some(last) = len.checked_sub(1).map(|before_end| offset.saturating_add(before_end)) else { return true };
