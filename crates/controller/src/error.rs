@@ -30,9 +30,6 @@ pub enum ControllerError {
         "the quorum has the voters {0:?}; a quorum of several nodes is not served yet, only one of this node alone"
     )]
     OtherVoters(Vec<i32>),
-    /// The core wants to ask another voter, of which there should be none.
-    #[error("replica {0} would have to be asked; a quorum of several nodes is not served yet")]
-    OtherVoter(i32),
     /// `quorum-state`.
     #[error("{}: {source}", path.display())]
     QuorumState {

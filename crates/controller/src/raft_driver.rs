@@ -154,7 +154,10 @@ impl RaftDriver {
                 self.log.truncate_to(end_offset)?;
                 self.sync_again = true;
             }
-            Effect::Send { to, .. } => return Err(ControllerError::OtherVoter(to)),
+            Effect::Send { request_id, to, .. } => {
+                // A quorum of several nodes is not served yet, so there is no way to anybody: as if nobody had answered.
+                events.push(Event::Response { request: request_id, from: to, response: None });
+            }
             Effect::Reply { reply, response } => self.answer(reply, &response, &[]),
             Effect::ReplyRecords { reply, response, fetch_offset, max_bytes } => {
                 let bytes = self.read(fetch_offset, max_bytes.min(ANSWER_BYTES_MAX)).await?;
@@ -334,5 +337,46 @@ impl RaftDriver {
         .await?;
         tracing::info!(end_offset = id.end_offset, epoch = id.epoch, "wrote a snapshot of the metadata log");
         self.drive(Event::SnapshotWritten(id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_env::task::Runtime;
+    use ottla_protocol::ids::Uuid;
+    use ottla_storage::LogDir;
+    use ottla_storage::meta_properties::MetaProperties;
+
+    use super::*;
+    use crate::raft::{ElectionState, LogView, RaftOptions, ReplicaKey, Voter, VoterHistory};
+
+    /// No such quorum is opened at start; a core that wants to ask somebody is still no reason to stop.
+    #[test]
+    fn a_voter_to_whom_there_is_no_way_is_one_that_does_not_answer() {
+        let root = tempfile::tempdir().expect("a directory");
+        let directory_id = Some(Uuid([9; 16]));
+        let properties = MetaProperties { version: 1, cluster_id: "cluster".into(), node_id: 1, directory_id };
+        properties.write(root.path()).expect("written");
+        Runtime::new(1).expect("a runtime").block_on(async {
+            let dir = LogDir::open(root.path()).expect("a formatted directory");
+            let log = MetadataLog::open(&dir, 1 << 20, i64::MAX).expect("opens");
+            let voter = |id| Voter {
+                key: ReplicaKey::of_id(id),
+                endpoints: vec![],
+                min_kraft_version: 0,
+                max_kraft_version: 0,
+            };
+            let voters = VoterHistory::new(VoterSet::new([voter(1), voter(2)]));
+            let view = LogView::new(0, 0, vec![], None);
+            let following = ElectionState { epoch: 3, leader_id: Some(2), voted: None };
+            let core = RaftCore::new(RaftOptions::new("cluster", 7), ReplicaKey::of_id(1), following, view, voters);
+            let opened = Opened { core, dir: log.path(), log, loaded: 0 };
+            let (mut driver, _sync_done) = RaftDriver::new(opened, Arc::new(MetadataLoader::new()));
+            let outcomes = driver.drive(Event::Start).await.expect("goes on");
+            assert_eq!(outcomes, [Outcome::LeaderChanged { leader_id: Some(2), epoch: 3 }]);
+            // Not the fetch timeout of a question that still waits, but the pause before the next.
+            let wait_ms = driver.core().next_deadline_ms().expect("asks again") - time::monotonic_ms();
+            assert!(wait_ms <= RaftOptions::new("cluster", 7).retry_backoff_ms, "{wait_ms}");
+        });
     }
 }

@@ -11,6 +11,13 @@ use super::role::{Campaign, Resigned, Role, Unattached};
 use super::voters::ReplicaKey;
 use super::{Effect, ElectionState, RaftCore};
 
+/// Up to here an epoch of another replica is believed whatever ours is: at an election each second it takes 34 years to get
+/// there, and as many remain.
+const EPOCH_UNCHECKED_MAX: i32 = i32::MAX / 2;
+
+/// Above that, the furthest another replica's epoch may be ahead of ours.
+const EPOCH_LEAP_MAX: i32 = 1024;
+
 impl RaftCore {
     /// No leader is known in `epoch`, which is not below ours.
     pub(super) fn become_unattached(&mut self, epoch: i32, now_ms: i64) {
@@ -190,11 +197,14 @@ impl RaftCore {
         let well_formed = request.last_offset >= 0
             && (0..=request.epoch).contains(&request.last_epoch)
             && request.candidate.id >= 0
-            && request.candidate != self.local;
+            && request.candidate.id != self.local.id;
         if !well_formed {
             return Err(ErrorCode::InvalidRequest);
         }
         if let Some(error) = self.refusal(request.cluster_id.as_deref(), request.epoch, request.voter) {
+            return Err(error);
+        }
+        if let Some(error) = self.electoral_refusal(request.candidate, request.epoch) {
             return Err(error);
         }
         if request.epoch > self.election.epoch {
@@ -237,12 +247,11 @@ impl RaftCore {
 
     pub(super) fn answer_begin(&mut self, reply: ReplyId, request: &BeginQuorumEpochRequest, now_ms: i64) {
         let refusal = self.refusal(request.cluster_id.as_deref(), request.epoch, request.voter);
-        let bad = request.leader_id < 0 || request.leader_id == self.local.id;
-        let error = if bad { Some(ErrorCode::InvalidRequest) } else { refusal };
+        let error = refusal.or_else(|| self.leader_refusal(request.leader_id, request.epoch));
         if error.is_none() {
             self.observe(Some(request.leader_id), request.epoch, now_ms);
             // The leader itself speaks, so it is worth following again.
-            if !self.failed && !matches!(self.role, Role::Follower(_)) {
+            if !matches!(self.role, Role::Follower(_)) {
                 self.become_follower(request.leader_id, request.epoch, now_ms);
             }
         }
@@ -252,8 +261,7 @@ impl RaftCore {
 
     pub(super) fn answer_end(&mut self, reply: ReplyId, request: &EndQuorumEpochRequest, now_ms: i64) {
         let refusal = self.refusal(request.cluster_id.as_deref(), request.epoch, None);
-        let bad = request.leader_id < 0 || request.leader_id == self.local.id;
-        let error = if bad { Some(ErrorCode::InvalidRequest) } else { refusal };
+        let error = refusal.or_else(|| self.leader_refusal(request.leader_id, request.epoch));
         if error.is_none() {
             self.observe(Some(request.leader_id), request.epoch, now_ms);
             let pause = self.succession_pause(&request.preferred);
@@ -264,6 +272,39 @@ impl RaftCore {
         }
         let standing = self.standing(error.unwrap_or(ErrorCode::None));
         self.reply(reply, Response::EndQuorumEpoch(standing));
+    }
+
+    /// Why who says to lead `epoch`, or to have led it, is not believed. One epoch has one leader: a second one that
+    /// presents itself is a defect of somebody else's, and no reason for this replica to stop.
+    fn leader_refusal(&self, leader_id: i32, epoch: i32) -> Option<ErrorCode> {
+        let another_leads = epoch == self.election.epoch && self.election.leader_id.is_some_and(|id| id != leader_id);
+        if leader_id < 0 || leader_id == self.local.id || another_leads {
+            Some(ErrorCode::InvalidRequest)
+        } else {
+            self.electoral_refusal(ReplicaKey::of_id(leader_id), epoch)
+        }
+    }
+
+    /// Why a replica has no say in elections, or its epoch none. Where this replica is the only voter nobody else has.
+    ///
+    /// Apache Kafka, from KIP-853 on, hears candidates and leaders from outside its voter set as well, since that may be
+    /// behind the sender's; so whoever reaches the listener can drive its epoch up. Here no voter can be added yet
+    /// (AddRaftVoter), so the set is never behind.
+    fn electoral_refusal(&self, from: ReplicaKey, epoch: i32) -> Option<ErrorCode> {
+        let is_voter = self.voters.latest().get(from.id).is_some_and(|voter| same_replica(voter.key, from));
+        if !is_voter {
+            Some(ErrorCode::InconsistentVoterSet)
+        } else if !self.is_epoch_plausible(epoch) {
+            Some(ErrorCode::InvalidRequest)
+        } else {
+            None
+        }
+    }
+
+    /// Whether elections can have led to an epoch that somebody names. Epochs are adopted for good, so no single message
+    /// may bring them near their end.
+    pub(super) fn is_epoch_plausible(&self, epoch: i32) -> bool {
+        epoch <= EPOCH_UNCHECKED_MAX || epoch <= self.election.epoch.saturating_add(EPOCH_LEAP_MAX)
     }
 
     /// The most up to date of the successors stands at once; each after it leaves it more time.
@@ -288,4 +329,112 @@ impl RaftCore {
 /// Directory ids are compared where both are known: a vote of a static quorum has none.
 fn same_replica(a: ReplicaKey, b: ReplicaKey) -> bool {
     a.id == b.id && (a.directory_id.is_none() || b.directory_id.is_none() || a.directory_id == b.directory_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Event, LogView, RaftOptions, Voter, VoterHistory, VoterSet};
+    use super::*;
+
+    /// Replica 1 of these voters, started, in epoch `epoch`: alone it leads the next one.
+    fn replica(voters: &[i32], epoch: i32) -> RaftCore {
+        let voter = |id: &i32| Voter { key: key(*id), endpoints: vec![], min_kraft_version: 0, max_kraft_version: 1 };
+        let election = ElectionState { epoch, leader_id: None, voted: None };
+        let log = LogView::new(0, 0, vec![], None);
+        let history = VoterHistory::new(VoterSet::new(voters.iter().map(voter)));
+        let mut core = RaftCore::new(RaftOptions::new("cluster", 7), key(1), election, log, history);
+        core.step(Event::Start, 0);
+        core
+    }
+
+    fn key(id: i32) -> ReplicaKey {
+        ReplicaKey { id, directory_id: Some([id as u8; 16]) }
+    }
+
+    fn vote(candidate: ReplicaKey, epoch: i32) -> Request {
+        Request::Vote(VoteRequest {
+            cluster_id: None,
+            voter: Some(ReplicaKey::of_id(-1)),
+            candidate,
+            epoch,
+            last_epoch: 0,
+            last_offset: 0,
+            pre_vote: false,
+        })
+    }
+
+    fn begin(leader_id: i32, epoch: i32) -> Request {
+        let voter = Some(ReplicaKey::of_id(-1));
+        Request::BeginQuorumEpoch(BeginQuorumEpochRequest { cluster_id: None, voter, leader_id, epoch })
+    }
+
+    fn end(leader_id: i32, epoch: i32) -> Request {
+        Request::EndQuorumEpoch(EndQuorumEpochRequest { cluster_id: None, leader_id, epoch, preferred: vec![] })
+    }
+
+    /// The error of the answer, and what else was done.
+    fn ask(core: &mut RaftCore, request: Request) -> (ErrorCode, Vec<Effect>) {
+        let mut effects = core.step(Event::Request { reply: ReplyId(1), request }, 1);
+        let Some(Effect::Reply { response, .. }) = effects.pop() else { panic!("no answer: {effects:?}") };
+        (response.standing().error, effects)
+    }
+
+    #[test]
+    fn nobody_takes_an_only_voters_lead_whatever_they_send() {
+        for epoch in [1, 2, i32::MAX - 1, i32::MAX] {
+            for id in [-1, 0, 1, 2, i32::MAX] {
+                let stranger = ReplicaKey { id, directory_id: Some([9; 16]) };
+                for request in [vote(stranger, epoch), vote(key(id), epoch), begin(id, epoch), end(id, epoch)] {
+                    let mut core = replica(&[1], 0);
+                    let before = *core.election();
+                    let told = format!("{request:?}");
+                    let (error, effects) = ask(&mut core, request);
+                    assert_ne!(error, ErrorCode::None, "{told}");
+                    assert!(effects.is_empty(), "{told}: {effects:?}");
+                    assert!(core.is_leader() && *core.election() == before, "{told}: {:?}", core.election());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_no_voter_is_told_so() {
+        for request in [vote(key(9), 5), begin(9, 5), end(9, 5), begin(9, 0), end(9, 0)] {
+            let mut core = replica(&[1, 2, 3], 0);
+            assert_eq!(ask(&mut core, request).0, ErrorCode::InconsistentVoterSet);
+            assert_eq!(core.election().epoch, 0);
+        }
+        let replaced = ReplicaKey { id: 2, directory_id: Some([77; 16]) };
+        assert_eq!(ask(&mut replica(&[1, 2, 3], 0), vote(replaced, 5)).0, ErrorCode::InconsistentVoterSet);
+        assert_eq!(ask(&mut replica(&[1, 2, 3], 0), vote(key(2), 5)).0, ErrorCode::None);
+    }
+
+    #[test]
+    fn a_second_leader_of_an_epoch_is_refused_and_the_first_one_followed_on() {
+        let mut core = replica(&[1, 2, 3], 0);
+        assert_eq!(ask(&mut core, begin(2, 5)).0, ErrorCode::None);
+        assert_eq!(ask(&mut core, begin(3, 5)).0, ErrorCode::InvalidRequest);
+        assert_eq!(ask(&mut core, end(3, 5)).0, ErrorCode::InvalidRequest);
+        assert_eq!(core.leader_id(), Some(2));
+        assert_eq!(ask(&mut core, begin(3, 6)).0, ErrorCode::None);
+        assert_eq!(core.leader_id(), Some(3));
+    }
+
+    #[test]
+    fn no_message_uses_the_epochs_up() {
+        for request in [vote(key(2), i32::MAX), begin(2, i32::MAX), end(2, i32::MAX)] {
+            let mut core = replica(&[1, 2, 3], 7);
+            assert_eq!(ask(&mut core, request).0, ErrorCode::InvalidRequest);
+            assert_eq!(core.election().epoch, 7);
+        }
+        let mut core = replica(&[1, 2, 3], 7);
+        let standing = super::super::Standing { error: ErrorCode::None, leader_id: Some(2), epoch: i32::MAX };
+        let response = Some(Response::Vote { standing, granted: false });
+        core.step(Event::Response { request: RequestId(1), from: 2, response }, 1);
+        assert_eq!(core.election().epoch, 7);
+        // A quorum that is old already goes on.
+        let mut core = replica(&[1, 2, 3], EPOCH_UNCHECKED_MAX);
+        assert_eq!(ask(&mut core, vote(key(2), EPOCH_UNCHECKED_MAX + 3)).0, ErrorCode::None);
+        assert_eq!(core.election().epoch, EPOCH_UNCHECKED_MAX + 3);
+    }
 }

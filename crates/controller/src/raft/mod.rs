@@ -274,9 +274,10 @@ impl RaftCore {
         }
     }
 
-    /// Learns of an epoch and its leader from anybody (Kafka: `maybeTransition`).
+    /// Learns of an epoch and its leader (Kafka: `maybeTransition`): from a request that was not refused, or from the answer
+    /// of a voter that was asked. Only such an answer can show that the quorum has two leaders, which ends this replica.
     fn observe(&mut self, leader_id: Option<i32>, epoch: i32, now_ms: i64) {
-        if epoch < self.election.epoch {
+        if epoch < self.election.epoch || !self.is_epoch_plausible(epoch) {
             return;
         }
         let leader_id = leader_id.filter(|id| *id != self.local.id);
