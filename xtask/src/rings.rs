@@ -6,6 +6,7 @@
 //! ```
 //! A ring that fails does not stop those after it: one run tells all.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,9 +19,6 @@ use crate::{check, compat};
 
 /// The test of the testkit that kills a broker under load.
 const CRASH_TEST: &str = "kill_nine";
-
-/// The packages that have simulated tests, each named `tests/sim_….rs`; all others need the real system.
-const SIMULATED: [&str; 2] = ["ottla-env", "ottla-storage"];
 
 /// The binary under test: the release build, unless `OTTLA_BIN` names another.
 pub(crate) fn ottla() -> PathBuf {
@@ -100,15 +98,31 @@ fn workspace(count: &mut Count, prepared: &Prepared) -> Result<()> {
 /// `--cfg sim` in a target directory of its own: the flag would otherwise rebuild the whole tree each time it changes.
 fn simulation(count: &mut Count, seed: Option<&str>) -> Result<()> {
     let dir = target().join("sim");
-    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--test", "sim_*", "--target-dir"]).args([&dir]);
-    for package in SIMULATED {
-        cmd = cmd.args(["--package", package]);
+    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--target-dir"]).args([&dir]);
+    for (package, test) in simulated()? {
+        cmd = cmd.args(["--package".into(), format!("ottla-{package}"), "--test".into(), test]);
     }
     if let Some(seed) = seed {
         cmd = cmd.env("OTTLA_SEED", seed);
     }
     let flags = std::env::var("RUSTFLAGS").map_or_else(|_| "--cfg sim".to_owned(), |own| format!("{own} --cfg sim"));
     cargo_test(count, cmd.args(["--", "--show-output"]).env("RUSTFLAGS", flags))
+}
+
+/// The simulated tests, by convention `crates/<package>/tests/sim_<what>.rs`.
+fn simulated() -> Result<BTreeSet<(String, String)>> {
+    let mut found = BTreeSet::new();
+    for package in std::fs::read_dir(root().join("crates"))? {
+        let package = package?;
+        // Many crates have no tests folder.
+        for file in std::fs::read_dir(package.path().join("tests")).into_iter().flatten() {
+            let name = file?.file_name().to_string_lossy().into_owned();
+            if let Some(test) = name.strip_suffix(".rs").filter(|test| test.starts_with("sim_")) {
+                found.insert((package.file_name().to_string_lossy().into_owned(), test.to_owned()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Runs a `cargo test` and prints of it what a reader needs: results, failures, and what did not run.
