@@ -40,7 +40,7 @@ impl Client {
             let _ = std::fs::remove_dir_all(&directory);
             std::fs::create_dir_all(&directory)?;
             shell(Command::new("cp").arg("-r").arg(source.join(".")).arg(&directory))?;
-            shell(Command::new("sh").arg("./configure").args(CONFIGURE).current_dir(&directory))?;
+            shell(Command::new("bash").arg("./configure").args(CONFIGURE).current_dir(&directory))?;
             shell(Command::new("make").args(["-j2", "-C", "src", "librdkafka.a"]).current_dir(&directory))?;
             shell(Command::new("make").args(["-C", "src-cpp", "librdkafka++.a"]).current_dir(&directory))?;
             shell(Command::new("make").args(["-C", "examples", "rdkafka_performance"]).current_dir(&directory))?;
