@@ -77,6 +77,13 @@ pub async fn blocking<T: Send + 'static>(name: &'static str, work: impl FnOnce()
     platform::blocking(name, work).await
 }
 
+/// Runs `work`, which may block, on the calling thread, and lets another thread go on with the other tasks of the worker
+/// if it is one. For blocking work in the middle of code that is not async and rarely blocks; else use [`blocking`],
+/// whose waiting line has a bound.
+pub fn blocking_here<T>(work: impl FnOnce() -> T) -> T {
+    platform::blocking_here(work)
+}
+
 /// A running thread. Dropping the handle leaves it running.
 #[derive(Debug)]
 pub struct Thread(platform::Thread);

@@ -214,6 +214,8 @@ pub(crate) fn load_producers(
     trusted: i64,
     log_start_offset: i64,
 ) -> Result<ProducerState, StorageError> {
+    // A snapshot from before the first segment cannot be brought up to date; a crash may have brought it back.
+    snapshots.remove_before(segments.first().map_or(0, |segment| segment.base_offset()))?;
     let (from, mut state) = snapshots.latest(trusted)?.unwrap_or((log_start_offset, ProducerState::default()));
     for segment in segments.from(from) {
         if segment.next_offset() <= from {

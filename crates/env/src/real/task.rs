@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::Semaphore;
 
@@ -64,6 +65,14 @@ pub(crate) async fn blocking<T: Send + 'static>(name: &'static str, work: impl F
         Err(Ok(payload)) => std::panic::resume_unwind(payload),
         // Tokio cancels blocking work only when it shuts down before the work began. There is nobody left to answer.
         Err(Err(cancelled)) => panic!("{name} found the runtime shut down: {cancelled}"),
+    }
+}
+
+pub(crate) fn blocking_here<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        // A thread of its own, or a test's single-threaded runtime, which has nobody to hand its tasks to.
+        Ok(_) | Err(_) => work(),
     }
 }
 
@@ -133,8 +142,8 @@ impl Runtime {
     pub fn new(worker_threads: usize) -> io::Result<Self> {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(worker_threads.max(1))
-            // Room for name lookups, which tokio puts on the same pool without asking for a permit.
-            .max_blocking_threads(MAX_BLOCKING + MAX_LOOKUPS)
+            // Room for what comes without a permit.
+            .max_blocking_threads(MAX_BLOCKING + MAX_LOOKUPS + MAX_STAND_INS)
             .thread_name("ottla-worker")
             .enable_all()
             .build()
@@ -154,6 +163,9 @@ impl Runtime {
 
 /// How many name lookups run beside [`MAX_BLOCKING`] pieces of blocking work.
 const MAX_LOOKUPS: usize = 4;
+
+/// How many threads stand in for workers that block in [`blocking_here`]; with all of them blocked, tasks wait.
+const MAX_STAND_INS: usize = 16;
 
 /// SIGTERM and SIGINT, listened to from the first call on.
 static SIGNALS: tokio::sync::Mutex<Option<(Signal, Signal)>> = tokio::sync::Mutex::const_new(None);

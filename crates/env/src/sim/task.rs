@@ -157,6 +157,10 @@ pub(crate) async fn blocking<T: Send + 'static>(name: &'static str, work: impl F
     }
 }
 
+pub(crate) fn blocking_here<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 #[derive(Debug)]
 pub(crate) struct Thread(JoinHandle<()>);
 

@@ -59,6 +59,19 @@ fn a_panic_of_blocking_work_reaches_its_caller() {
 }
 
 #[test]
+fn blocking_here_lets_the_others_go_on() {
+    Runtime::new(1).expect("a runtime").block_on(async {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        // The only worker waits for the other task, which therefore needs another thread.
+        let waiting = spawn("waiting", async move { blocking_here(|| receiver.recv_timeout(Duration::from_secs(60))) });
+        let sending = spawn("sending", async move { sender.send(7) });
+        assert_eq!(waiting.await, Ok(Ok(7)));
+        sending.await.expect("no panic").expect("received");
+    });
+    assert_eq!(blocking_here(|| 3), 3, "outside of a runtime, too");
+}
+
+#[test]
 fn a_stop_signal_ends_a_waiting_thread_early() {
     let stop = StopSignal::new();
     assert!(!stop.wait_ms(1));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ottla_env::{fs, time};
+use ottla_env::{fs, task, time};
 
 use super::Log;
 use crate::config::LogConfig;
@@ -59,7 +59,7 @@ impl Log {
     /// `flush.messages`, on the appender's thread; `flush.ms` is left to the flusher.
     pub(super) fn flush_if_asked(&self, config: &LogConfig, end: i64) -> Result<(), StorageError> {
         if end - self.flushed_offset() >= config.flush_messages {
-            return self.flush();
+            return task::blocking_here(|| self.flush());
         }
         if config.flush_ms != i64::MAX {
             self.folder.dir.want_flush();

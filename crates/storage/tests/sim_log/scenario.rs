@@ -15,6 +15,8 @@ const DIR: &str = "/data";
 /// Idempotent producers that take part.
 const PRODUCERS: u64 = 3;
 const FIRST_PRODUCER_ID: i64 = 100;
+/// Bytes of a disk that does not get full.
+const PLENTY: u64 = 1 << 40;
 
 /// How a process ended.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -31,6 +33,7 @@ enum End {
 struct Run {
     model: Model,
     config: Arc<LogConfig>,
+    full: bool,
     /// Absent only between the end of one and the start of the next.
     process: Option<Process>,
 }
@@ -53,7 +56,7 @@ pub(crate) fn run(steps: usize) {
     };
     let config = Arc::new(config);
     let process = Some(open(&config, OpenOptions::default()));
-    let mut run = Run { model: Model::default(), config, process };
+    let mut run = Run { model: Model::default(), config, full: false, process };
     for _ in 0..steps {
         run.step();
     }
@@ -90,7 +93,8 @@ impl Run {
             82..85 => self.truncate(),
             85 => self.restart_at(),
             86..88 => self.raise_start(),
-            88..90 => self.break_disk(),
+            88 => self.break_disk(),
+            89 => self.fill_or_free_disk(),
             90..94 => self.restart(End::PowerCut),
             94..97 => self.restart(End::Killed),
             97 => self.restart(End::CleanThenPowerCut),
@@ -233,7 +237,8 @@ impl Run {
     }
 
     fn restart_at(&mut self) {
-        host("main").set_disk_faults(DiskFaults::default());
+        // Until it is flushed, a power cut may bring anything back; here the flush succeeds.
+        self.heal_disk();
         let offset = self.model.end + i64::try_from(random::below(50)).expect("small");
         if self.log().truncate_fully_and_start_at(offset).is_err() {
             return self.after_failure();
@@ -267,6 +272,20 @@ impl Run {
         });
     }
 
+    fn heal_disk(&mut self) {
+        host("main").set_disk_faults(DiskFaults::default());
+        host("main").set_disk_capacity(PLENTY);
+        self.full = false;
+    }
+
+    /// The disk is as good as full, or has room again.
+    fn fill_or_free_disk(&mut self) {
+        self.full = !self.full;
+        let space = fs::space(DIR).expect("known");
+        let capacity = if self.full { space.total - space.available + random::below(3_000) } else { PLENTY };
+        host("main").set_disk_capacity(capacity);
+    }
+
     /// An operation failed. The log goes on if it could take the operation back; else its directory is offline and a
     /// new process has to look.
     ///
@@ -290,7 +309,7 @@ impl Run {
 
     fn restart_keeping(&mut self, end: End, kept: i64) {
         ottla_env::sim::note(&format!("the process ends: {end:?}"));
-        host("main").set_disk_faults(DiskFaults::default());
+        self.heal_disk();
         let clean = matches!(end, End::Clean | End::CleanThenPowerCut);
         if matches!(end, End::PowerCut | End::CleanThenPowerCut) {
             crash();
