@@ -33,7 +33,9 @@ const HEARTBEAT_VERSION: i16 = 1;
 const UNFENCE_POLL: Duration = Duration::from_millis(1);
 /// How long connections may take to end once they are told to.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause before a failed registration or heartbeat is tried again.
+/// Pause before a failed registration is tried again: the controller in this process is elected within milliseconds.
+const REGISTER_RETRY: Duration = Duration::from_millis(2);
+/// Pause before a failed heartbeat is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Why a broker cannot live.
@@ -95,7 +97,7 @@ pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Resu
         if time::monotonic_ms() >= due {
             return Err(LifecycleError::TimedOut(timeout_ms, cause.to_string()));
         }
-        time::sleep(RETRY).await;
+        time::sleep(REGISTER_RETRY).await;
     }
     loop {
         let cause = match heartbeat(broker, false).await {
