@@ -22,6 +22,7 @@
 mod context;
 mod disk;
 mod executor;
+mod file;
 pub(crate) mod fs;
 mod host;
 pub(crate) mod lock;
