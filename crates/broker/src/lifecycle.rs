@@ -2,7 +2,8 @@
 //! stops in order.
 //!
 //! ```text
-//!   register ─> catch up ─> heartbeat: unfence ─> accept ─> … ─> stop accepting ─> controlled shutdown ─> close ─> flush
+//!   register ─> catch up ─> publishers follow ─> heartbeat: unfence ─> accept ─> …
+//!   … ─> stop accepting ─> controlled shutdown ─> close ─> flush
 //! ```
 
 use std::sync::Arc;
@@ -77,11 +78,13 @@ pub struct Registration {
     pub previous_epoch: i64,
 }
 
-/// Registers the broker and heartbeats until the controller unfences it.
+/// Registers the broker and waits until it has caught up with the metadata: everything that was committed before the
+/// registration is in its image then, and publishers may follow. Gives the time by the monotonic clock at which the
+/// patience of [`unfence`] ends.
 ///
 /// # Errors
 /// When the controller refuses, or does not answer in time.
-pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Result<(), LifecycleError> {
+pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Result<i64, LifecycleError> {
     let timeout_ms = broker.config.initial_broker_registration_timeout_ms;
     let due = time::monotonic_ms() + timeout_ms;
     let incarnation = Uuid::from_random_bytes(random::bytes16());
@@ -99,14 +102,29 @@ pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Resu
         }
         time::sleep(REGISTER_RETRY).await;
     }
+    // A broker's epoch is the offset of its registration.
+    while broker.image().offset < broker.epoch() {
+        if time::monotonic_ms() >= due {
+            return Err(LifecycleError::TimedOut(timeout_ms, "the metadata did not arrive".to_owned()));
+        }
+        time::sleep(UNFENCE_POLL).await;
+    }
+    Ok(due)
+}
+
+/// Heartbeats until the controller unfences the broker, at most until `due_ms`.
+///
+/// # Errors
+/// When the controller does not answer in time.
+pub async fn unfence(broker: &Arc<Broker>, due_ms: i64) -> Result<(), LifecycleError> {
     loop {
         let cause = match heartbeat(broker, false).await {
             Ok(beat) if !beat.fenced => return Ok(()),
             Ok(_) => "the controller keeps this broker fenced".to_owned(),
             Err(cause) => cause.to_string(),
         };
-        if time::monotonic_ms() >= due {
-            return Err(LifecycleError::TimedOut(timeout_ms, cause));
+        if time::monotonic_ms() >= due_ms {
+            return Err(LifecycleError::TimedOut(broker.config.initial_broker_registration_timeout_ms, cause));
         }
         time::sleep(UNFENCE_POLL).await;
     }

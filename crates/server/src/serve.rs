@@ -123,15 +123,18 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
         metadata: loader.view(),
         controller: Arc::clone(&controller) as Arc<dyn ControllerDoor>,
     });
-    loader.add_publisher(Arc::clone(&broker.replicas) as _);
-    // After the replicas: a coordinator serves where this broker has begun to lead.
-    loader.add_publisher(Arc::clone(&broker.groups) as _);
     let registration = Registration {
         endpoints: lifecycle::endpoints(&bound),
         log_dirs: logs.dirs().iter().map(|dir| dir.directory_id).collect(),
         previous_epoch: logs.clean_broker_epoch().unwrap_or(-1),
     };
-    lifecycle::register(&broker, &registration).await.context("the broker cannot join its cluster")?;
+    let trouble = "the broker cannot join its cluster";
+    let due_ms = lifecycle::register(&broker, &registration).await.context(trouble)?;
+    // Only now: the replica manager sets aside what its first image does not know.
+    loader.add_publisher(Arc::clone(&broker.replicas) as _);
+    // After the replicas: a coordinator serves where this broker has begun to lead.
+    loader.add_publisher(Arc::clone(&broker.groups) as _);
+    lifecycle::unfence(&broker, due_ms).await.context(trouble)?;
     logs.start()?;
     let running = lifecycle::start(&broker, bound);
     Ok(Node { running, controller, logs, broker })

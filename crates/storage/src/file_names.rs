@@ -76,14 +76,24 @@ pub(crate) fn parse_partition_dir(name: &str) -> DirKind<'_> {
     }
 }
 
-/// `topic-3.<32 hex digits>-delete`, the topic cut so that the name is at most 255 bytes.
+/// `topic-3.<32 hex digits>-delete`
 pub(crate) fn deleted_dir(topic: &str, partition: i32, unique: [u8; 16]) -> String {
+    renamed_dir(topic, partition, unique, DELETE_DIR)
+}
+
+/// `topic-3.<32 hex digits>-stray`
+pub(crate) fn stray_dir(topic: &str, partition: i32, unique: [u8; 16]) -> String {
+    renamed_dir(topic, partition, unique, STRAY_DIR)
+}
+
+/// The topic is cut so that the name is at most 255 bytes.
+fn renamed_dir(topic: &str, partition: i32, unique: [u8; 16], suffix: &str) -> String {
     const NAME_BYTES_MAX: usize = 255;
     let mut tail = format!("-{partition}.");
     for byte in unique {
         tail.push_str(&format!("{byte:02x}"));
     }
-    tail.push_str(DELETE_DIR);
+    tail.push_str(suffix);
     let kept: String = topic.chars().take(NAME_BYTES_MAX.saturating_sub(tail.len())).collect();
     kept + &tail
 }
@@ -115,5 +125,8 @@ mod tests {
     fn a_deleted_directory_has_a_name_that_fits() {
         let name = deleted_dir(&"t".repeat(249), 12345, [0xab; 16]);
         assert!(name.len() <= 255 && name.ends_with(&("ab".repeat(16) + "-delete")));
+        let stray = stray_dir("a", 7, [0xab; 16]);
+        assert_eq!(stray, "a-7.".to_owned() + &"ab".repeat(16) + "-stray");
+        assert_eq!(parse_partition_dir(&stray), DirKind::SetAside);
     }
 }

@@ -5,11 +5,13 @@
 //!            *-offset-checkpoint                                 read at the start, written in the background
 //!            <topic>-<partition>/                                one Log each
 //!            <topic>-<partition>.<hex>-delete/                   removed
-//!            *-stray, *-future, __cluster_metadata-0             left alone (the quorum opens its log itself)
+//!            <topic>-<partition>.<hex>-stray/                    set aside: metadata does not know it; left alone from then on
+//!            *-future, __cluster_metadata-0                      left alone (the quorum opens its log itself)
 //! ```
 
 mod maintenance;
 mod open;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -130,10 +132,10 @@ impl LogManager {
     }
 
     /// The log of a partition, made in the directory with the fewest logs if it does not exist. A directory that was left
-    /// out at the start because it had no partition.metadata is taken over.
+    /// out at the start because it had no partition.metadata is taken over; one of another topic id is set aside.
     ///
     /// # Errors
-    /// When it exists under another topic id, or files cannot be used.
+    /// When files cannot be used.
     pub fn create(
         &self,
         topic: &str,
@@ -143,17 +145,15 @@ impl LogManager {
     ) -> Result<Arc<Log>, StorageError> {
         let _one_at_a_time = self.changing.lock();
         if let Some(log) = self.get(topic, partition) {
-            if log.topic_id() != topic_id {
-                return Err(StorageError::TopicIdMismatch {
-                    path: log.path(),
-                    found: log.topic_id(),
-                    wanted: topic_id,
-                });
+            if log.topic_id() == topic_id {
+                log.set_config(config);
+                return Ok(log);
             }
-            log.set_config(config);
-            return Ok(log);
+            strays::set_log_aside(&log)?;
+            self.forget(topic, partition);
         }
         let name = partition_dir(topic, partition);
+        strays::set_unopened_aside(&self.dirs, topic, partition, topic_id)?;
         let existing = self.dirs.iter().find(|dir| fs::exists(dir.path().join(&name)));
         let options = OpenOptions { clean_shutdown: existing.is_none(), ..OpenOptions::default() };
         let dir = existing.or_else(|| self.emptiest_dir()).ok_or(StorageError::NoDirectory)?;
@@ -185,6 +185,26 @@ impl LogManager {
         let _one_at_a_time = self.changing.lock();
         let Some(log) = self.get(topic, partition) else { return Ok(()) };
         log.delete(time::wall_clock_ms())?;
+        self.forget(topic, partition);
+        Ok(())
+    }
+
+    /// Sets the logs aside that are strays: the node ended between the commit of a topic's deletion and the renaming of its
+    /// logs. Their directories get the suffix `-stray` and are kept. Asked once after the start, before logs are made.
+    pub fn set_strays_aside(&self, is_stray: impl Fn(&Log) -> bool) {
+        let _one_at_a_time = self.changing.lock();
+        for log in self.logs().iter().filter(|log| is_stray(log)) {
+            match strays::set_log_aside(log) {
+                Ok(()) => self.forget(log.topic(), log.partition()),
+                Err(error) => {
+                    tracing::error!(topic = %log.topic(), partition = log.partition(), %error,
+                        "a log that metadata does not know cannot be set aside; the next start tries again");
+                }
+            }
+        }
+    }
+
+    fn forget(&self, topic: &str, partition: i32) {
         let mut logs = self.logs.write();
         if let Some(partitions) = logs.get_mut(topic) {
             partitions.remove(&partition);
@@ -192,7 +212,6 @@ impl LogManager {
                 logs.remove(topic);
             }
         }
-        Ok(())
     }
 
     /// The directories.

@@ -76,8 +76,6 @@ fn a_deleted_partition_is_gone_at_once_and_its_files_later() {
     // A topic of the same name is another one.
     let again = manager.create(TOPIC, 0, Uuid([9; 16]), default_config()).expect("created");
     assert_eq!((again.log_end_offset(), again.topic_id()), (0, Uuid([9; 16])));
-    let wrong = manager.create(TOPIC, 0, topic_id(), default_config());
-    assert!(matches!(wrong, Err(StorageError::TopicIdMismatch { .. })), "{wrong:?}");
     manager.start().expect("threads");
     let begun = time::monotonic_ms();
     while fs::exists(log.path()) {
@@ -85,6 +83,53 @@ fn a_deleted_partition_is_gone_at_once_and_its_files_later() {
         time::sleep_thread(std::time::Duration::from_millis(20));
     }
     manager.stop(-1).expect("stopped");
+}
+
+fn strays(dir: &Path) -> usize {
+    fs::read_dir(dir).expect("listed").iter().filter(|entry| entry.name.ends_with("-stray")).count()
+}
+
+/// The node died between the commit of a topic's deletion and the renaming of its logs.
+#[test]
+fn what_metadata_does_not_know_is_set_aside_and_kept() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    append(&manager.create("gone", 0, Uuid([9; 16]), default_config()).expect("created"), batch(5, "a"));
+    append(&manager.create(TOPIC, 0, topic_id(), default_config()).expect("created"), batch(7, "a"));
+    drop(manager);
+
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    let gone = manager.get("gone", 0).expect("opened like any other");
+    manager.set_strays_aside(|log| log.topic_id() == Uuid([9; 16]));
+    assert!(manager.get("gone", 0).is_none() && !fs::exists(temp.path().join("gone-0")));
+    assert!(matches!(gone.start_leader_epoch(3), Err(StorageError::Deleted { .. })));
+    assert_eq!(manager.get(TOPIC, 0).expect("known, so it stays").log_end_offset(), 7);
+    assert!(fs::exists(gone.path().join("00000000000000000000.log")), "the records are kept");
+    drop((manager, gone));
+
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    assert_eq!((manager.logs().len(), strays(temp.path())), (1, 1), "left alone from then on");
+}
+
+/// A topic that was deleted and made again, with the old one's directory still there, open or not.
+#[test]
+fn a_log_of_another_topic_id_makes_room() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    append(&manager.create(TOPIC, 0, topic_id(), default_config()).expect("created"), batch(5, "a"));
+    let again = manager.create(TOPIC, 0, Uuid([9; 16]), default_config()).expect("created");
+    assert_eq!((again.log_end_offset(), again.topic_id(), strays(temp.path())), (0, Uuid([9; 16]), 1));
+    drop((manager, again));
+
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    let unopened = temp.path().join(format!("{TOPIC}-1"));
+    fs::create_dir_all(&unopened).expect("made");
+    let metadata = format!("version: 0\ntopic_id: {}\n", topic_id());
+    fs::write_atomically(unopened.join("partition.metadata"), metadata).expect("written");
+    let third = manager.create(TOPIC, 1, Uuid([9; 16]), default_config()).expect("created");
+    assert_eq!((third.log_end_offset(), third.topic_id(), strays(temp.path())), (0, Uuid([9; 16]), 2));
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! The partitions that this broker holds, kept in step with the metadata image.
 //!
 //! Looking a partition up takes no lock: the map is replaced as a whole when the metadata changes, which is rare.
+//!
+//! The manager becomes a publisher once this node has caught up with the metadata: what the first image does not know, the
+//! cluster does not know, and its log is set aside. A partial image would make strays of logs that are only younger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use ottla_env::collections::HashMap;
+use ottla_env::task;
 use ottla_metadata::config::BrokerConfig;
+use ottla_metadata::delta::TopicsDelta;
 use ottla_metadata::image::{ConfigResourceType, MetadataImage, PartitionRegistration, TopicImage};
 use ottla_metadata::{MetadataDelta, MetadataPublisher};
 use ottla_protocol::Uuid;
-use ottla_storage::{LogManager, StorageError};
+use ottla_storage::{Log, LogManager, StorageError};
 
 use super::partition::Partition;
 use crate::topic_log_config::log_config;
@@ -56,13 +62,15 @@ pub struct ReplicaManager {
     config: Arc<BrokerConfig>,
     logs: Arc<LogManager>,
     topics: ArcSwap<Topics>,
+    /// An image was published: strays have been set aside.
+    has_image: AtomicBool,
 }
 
 impl ReplicaManager {
     /// A manager that holds nothing until the first metadata arrives.
     #[must_use]
     pub fn new(config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Self {
-        Self { config, logs, topics: ArcSwap::default() }
+        Self { config, logs, topics: ArcSwap::default(), has_image: AtomicBool::new(false) }
     }
 
     /// The logs.
@@ -116,21 +124,24 @@ impl ReplicaManager {
         registration: &PartitionRegistration,
         before: Option<&Held>,
     ) -> Held {
+        let before = before.and_then(|held| if let Held::Online(partition) = held { Some(partition) } else { None });
         if !registration.replicas.contains(&self.config.node_id) {
+            before.inspect(|partition| partition.retire());
             return Held::Elsewhere;
         }
         let outcome = match before {
-            Some(Held::Online(partition)) => partition.assign(registration).map(|()| Arc::clone(partition)),
-            _ => self.open(image, topic, index, registration),
+            Some(partition) => partition.assign(registration).map(|()| Arc::clone(partition)),
+            None => self.open(image, topic, index, registration),
         };
-        outcome.map_or_else(
-            |cause| {
+        match outcome {
+            Ok(partition) => Held::Online(partition),
+            Err(cause) => {
                 tracing::error!(topic = %topic.name, partition = index, %cause,
                     "the partition is offline here: look at its log directory, then restart the broker");
+                before.inspect(|partition| partition.retire());
                 Held::Offline
-            },
-            Held::Online,
-        )
+            }
+        }
     }
 
     fn open(
@@ -146,10 +157,11 @@ impl ReplicaManager {
         Ok(Arc::new(Partition::new(name, topic.id, index, self.config.node_id, log, registration)?))
     }
 
+    /// Deletes a topic that cannot be found any more: those who wait are woken and must not find it again.
     fn let_go(&self, topic: &Topic) {
         for (index, held) in &topic.partitions {
             if let Held::Online(partition) = held {
-                partition.wake_all();
+                partition.retire();
             }
             if !matches!(held, Held::Elsewhere)
                 && let Err(cause) = self.logs.delete(&topic.name, *index)
@@ -158,6 +170,32 @@ impl ReplicaManager {
                     "the log of a deleted partition cannot be removed; remove its directory by hand");
             }
         }
+    }
+
+    /// Whether the metadata knows nothing of a log, or gives its partition to others.
+    fn is_stray(&self, log: &Log, image: &MetadataImage) -> bool {
+        let topic = image.topics.by_name(log.topic()).filter(|topic| topic.id == log.topic_id());
+        let registration = topic.and_then(|topic| topic.partitions.get(&log.partition()));
+        !registration.is_some_and(|registration| registration.replicas.contains(&self.config.node_id))
+    }
+
+    fn follow(&self, changes: &TopicsDelta, image: &MetadataImage) {
+        let mut topics = Topics::clone(&self.topics.load());
+        let gone: Vec<_> = changes.deleted.keys().filter_map(|id| topics.by_id.remove(id)).collect();
+        if !gone.is_empty() {
+            for topic in &gone {
+                topics.by_name.remove(&topic.name);
+            }
+            // Deletion comes first: a topic may have been made again under the name.
+            self.topics.store(Arc::new(topics.clone()));
+            gone.iter().for_each(|topic| self.let_go(topic));
+        }
+        for changed in changes.changed.keys().filter_map(|id| image.topics.by_id(*id)) {
+            let topic = Arc::new(self.hold(image, changed, topics.by_id.get(&changed.id).map(|t| &**t)));
+            topics.by_name.insert(Arc::clone(&changed.name), Arc::clone(&topic));
+            topics.by_id.insert(changed.id, topic);
+        }
+        self.topics.store(Arc::new(topics));
     }
 
     fn reconfigure(&self, image: &MetadataImage, name: &str) {
@@ -178,21 +216,17 @@ impl MetadataPublisher for ReplicaManager {
     }
 
     fn publish(&self, delta: &MetadataDelta, image: &Arc<MetadataImage>) {
+        let is_first = !self.has_image.swap(true, Ordering::SeqCst);
         let changes = delta.topics();
-        if !changes.deleted.is_empty() || !changes.changed.is_empty() {
-            let mut topics = Topics::clone(&self.topics.load());
-            for id in changes.deleted.keys() {
-                if let Some(topic) = topics.by_id.remove(id) {
-                    topics.by_name.remove(&topic.name);
-                    self.let_go(&topic);
+        if is_first || !changes.deleted.is_empty() || !changes.changed.is_empty() {
+            // On the controller's task, which is to know what became of the logs before it answers. Directories are made,
+            // renamed and synced: the worker's other tasks go on elsewhere meanwhile.
+            task::blocking_here(|| {
+                if is_first {
+                    self.logs.set_strays_aside(|log| self.is_stray(log, image));
                 }
-            }
-            for changed in changes.changed.keys().filter_map(|id| image.topics.by_id(*id)) {
-                let topic = Arc::new(self.hold(image, changed, topics.by_id.get(&changed.id).map(|t| &**t)));
-                topics.by_name.insert(Arc::clone(&changed.name), Arc::clone(&topic));
-                topics.by_id.insert(changed.id, topic);
-            }
-            self.topics.store(Arc::new(topics));
+                self.follow(changes, image);
+            });
         }
         for resource in delta.configs().iter().filter(|r| r.kind == ConfigResourceType::Topic) {
             self.reconfigure(image, &resource.name);

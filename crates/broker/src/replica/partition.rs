@@ -220,6 +220,15 @@ impl Partition {
         Ok(())
     }
 
+    /// Leads no more and follows nobody: the partition is deleted, or its log cannot be used. Whoever waits here hears so
+    /// at once, and nothing is appended any more.
+    pub fn retire(&self) {
+        let mut role = self.role.write();
+        *role = Role::Follower { leader: -1, leader_epoch: leader_epoch(&role) };
+        drop(role);
+        self.wake_all();
+    }
+
     /// Wakes everybody who waits here: the leadership moved, or the partition goes.
     pub fn wake_all(&self) {
         self.readable.wake_all();

@@ -111,7 +111,8 @@ impl Rig {
     }
 }
 
-fn open_logs(dir: &Path) -> Arc<LogManager> {
+/// Formats a log directory and opens it.
+pub fn open_logs(dir: &Path) -> Arc<LogManager> {
     let properties =
         MetaProperties { version: 1, cluster_id: "a-cluster".into(), node_id: 1, directory_id: Some(Uuid([9; 16])) };
     properties.write(dir).unwrap();

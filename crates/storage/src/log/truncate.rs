@@ -1,5 +1,6 @@
 //! What takes records away: truncation, the log start offset, retention, deletion.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,7 @@ use ottla_env::{fs, random, time};
 
 use super::Log;
 use crate::error::StorageError;
-use crate::file_names::deleted_dir;
+use crate::file_names::{deleted_dir, stray_dir};
 use crate::loader::{create_segment, load_producers};
 use crate::producer_state::ProducerState;
 use crate::retention::{self, Limits, SegmentFacts};
@@ -175,14 +176,26 @@ impl Log {
     /// # Errors
     /// When it cannot be renamed.
     pub fn delete(&self, now_ms: i64) -> Result<(), StorageError> {
+        let renamed = self.rename_away(&deleted_dir(&self.topic, self.partition, random::bytes16()))?;
+        let due = now_ms.saturating_add(self.config().file_delete_delay_ms);
+        self.folder.dir.remove_later(renamed, true, due);
+        Ok(())
+    }
+
+    /// Renames the directory of a log that metadata does not know, and keeps it: it may be wanted after all. The log cannot
+    /// be used any more. Gives the new path.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub(crate) fn set_aside(&self) -> Result<PathBuf, StorageError> {
+        self.rename_away(&stray_dir(&self.topic, self.partition, random::bytes16()))
+    }
+
+    fn rename_away(&self, name: &str) -> Result<PathBuf, StorageError> {
         let _no_flush = self.flushing.lock();
         let _no_append = self.appender.lock();
         self.check_usable()?;
         self.deleted.store(true, Ordering::Release);
-        let name = deleted_dir(&self.topic, self.partition, random::bytes16());
-        let renamed = self.or_offline(self.folder.rename(&name))?;
-        let due = now_ms.saturating_add(self.config().file_delete_delay_ms);
-        self.folder.dir.remove_later(renamed, true, due);
-        Ok(())
+        self.or_offline(self.folder.rename(name))
     }
 }

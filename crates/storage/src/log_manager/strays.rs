@@ -1,0 +1,41 @@
+//! Strays: directories of partitions that metadata does not know. They are renamed, not removed, as Kafka does: should the
+//! metadata be at fault, the records are still there.
+
+use std::sync::Arc;
+
+use ottla_env::{fs, random};
+use ottla_protocol::Uuid;
+
+use crate::error::StorageError;
+use crate::file_names::{partition_dir, stray_dir};
+use crate::log::Log;
+use crate::log_dir::LogDir;
+use crate::partition_metadata;
+
+/// Sets an open log aside.
+pub(super) fn set_log_aside(log: &Log) -> Result<(), StorageError> {
+    let from = log.path();
+    let to = log.set_aside()?;
+    tracing::warn!(from = %from.display(), to = %to.display(), topic_id = %log.topic_id(),
+        "a log that metadata does not know is set aside; remove its directory when nobody misses it");
+    Ok(())
+}
+
+/// Sets aside what lies under a partition's name, was not opened at the start, and belongs to another topic id.
+pub(super) fn set_unopened_aside(
+    dirs: &[Arc<LogDir>],
+    topic: &str,
+    partition: i32,
+    topic_id: Uuid,
+) -> Result<(), StorageError> {
+    for dir in dirs.iter().filter(|dir| dir.check_online().is_ok()) {
+        let path = dir.path().join(partition_dir(topic, partition));
+        let Some(found) = partition_metadata::read(&path)?.filter(|found| *found != topic_id) else { continue };
+        let to = dir.path().join(stray_dir(topic, partition, random::bytes16()));
+        fs::rename(&path, &to)?;
+        fs::sync_dir(dir.path())?;
+        tracing::warn!(from = %path.display(), to = %to.display(), topic_id = %found,
+            "a directory that metadata does not know is set aside; remove it when nobody misses it");
+    }
+    Ok(())
+}
