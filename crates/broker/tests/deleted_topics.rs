@@ -24,7 +24,7 @@ const LONG_MS: i32 = 120_000;
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 fn removed(topic_id: Uuid) -> MetadataRecord {
-    RemoveTopicRecord { topic_id, ..RemoveTopicRecord::default() }.into()
+    RemoveTopicRecord { topic_id }.into()
 }
 
 /// A consumer at the end of the log, and a producer whose second replica never fetches: both would wait for two minutes.

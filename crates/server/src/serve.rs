@@ -159,6 +159,7 @@ fn open(
         config_of: Box::new(move |topic| Arc::new(log_config(&topic_config, &view.current(), topic))),
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         flush_checkpoint_interval_ms: config.log_flush_offset_checkpoint_interval_ms,
+        log_start_checkpoint_interval_ms: config.log_flush_start_offset_checkpoint_interval_ms,
         high_watermark_checkpoint_interval_ms: config.replica_high_watermark_checkpoint_interval_ms,
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         recovery_threads: config.num_recovery_threads_per_data_dir,

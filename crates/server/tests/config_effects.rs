@@ -271,6 +271,16 @@ fn checkpoints() {
             eventually(file, noted).await;
         }
     });
+    // Recovery points stay at their default interval, which is longer than our patience.
+    with_node(&[("log.flush.start.offset.checkpoint.interval.ms", "100")], |node| async move {
+        node.create("t", &[]).await;
+        node.fill("t", 7, 10).await;
+        let tp = TopicPartition::new("t", 0);
+        node.admin().await.delete_records(&[(tp.clone(), 3)].into()).await.unwrap().remove(&tp).unwrap().unwrap();
+        let path = node.server.data().join("log-start-offset-checkpoint");
+        let noted = async || fs::read_to_string(&path).is_ok_and(|text| text.lines().any(|line| line == "t 0 3"));
+        eventually("the log start is noted", noted).await;
+    });
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct LogManagerOptions {
     pub retention_check_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`; logs are flushed then, so that recovery has little to read.
     pub flush_checkpoint_interval_ms: i64,
+    /// `log.flush.start.offset.checkpoint.interval.ms`
+    pub log_start_checkpoint_interval_ms: i64,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub high_watermark_checkpoint_interval_ms: i64,
     /// `producer.id.expiration.ms`
@@ -65,6 +67,7 @@ impl Default for LogManagerOptions {
             config_of: Box::new(move |_| Arc::clone(&config)),
             retention_check_interval_ms: 300_000,
             flush_checkpoint_interval_ms: 60_000,
+            log_start_checkpoint_interval_ms: 60_000,
             high_watermark_checkpoint_interval_ms: 5_000,
             producer_id_expiration_ms: 86_400_000,
             recovery_threads: 2,
@@ -278,6 +281,7 @@ impl LogManager {
         let closed = parallel::run(self.options.recovery_threads, self.logs_in(dir), |log| log.close());
         closed.into_iter().collect::<Result<Vec<()>, _>>()?;
         self.write_recovery_points(dir)?;
+        self.write_log_starts(dir)?;
         self.write_high_watermarks(dir)?;
         clean_shutdown::write(dir.path(), broker_epoch)
     }

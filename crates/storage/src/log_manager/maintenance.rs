@@ -3,7 +3,8 @@
 //! | who | what | when |
 //! |---|---|---|
 //! | flusher | syncs after a roll and for `flush.ms` | within [`FLUSHER_INTERVAL_MS`] |
-//! | flusher | flush of changed logs, producer snapshots, recovery points, log starts | `flush_checkpoint_interval_ms` |
+//! | flusher | flush of changed logs, producer snapshots, recovery points | `flush_checkpoint_interval_ms` |
+//! | maintenance | log starts | `log_start_checkpoint_interval_ms`, if one moved |
 //! | maintenance | high watermarks | `high_watermark_checkpoint_interval_ms`, if one moved |
 //! | maintenance | retention, expiry of producers | `retention_check_interval_ms`, first after [`RETENTION_DELAY_MS`] |
 //! | maintenance | removal of deleted files; descriptors that nobody used | every [`TICK_MS`]; every [`IDLE_INTERVAL_MS`] |
@@ -20,12 +21,15 @@ use crate::log_dir::LogDir;
 
 const FLUSHER_INTERVAL_MS: i64 = 100;
 const TICK_MS: i64 = 1_000;
+/// However short the intervals are, the thread rests this long.
+const TICK_MIN_MS: i64 = 10;
 const RETENTION_DELAY_MS: i64 = 30_000;
 const IDLE_INTERVAL_MS: i64 = 60_000;
 
 /// When each piece of maintenance is due next, in ms of the monotonic clock.
 struct Schedule {
     high_watermarks: i64,
+    log_starts: i64,
     retention: i64,
     idle: i64,
 }
@@ -64,10 +68,13 @@ impl LogManager {
         let now = time::monotonic_ms();
         let mut due = Schedule {
             high_watermarks: now + self.options.high_watermark_checkpoint_interval_ms,
+            log_starts: now + self.options.log_start_checkpoint_interval_ms,
             retention: now + RETENTION_DELAY_MS.min(self.options.retention_check_interval_ms),
             idle: now + IDLE_INTERVAL_MS,
         };
-        while !self.stop.wait_ms(TICK_MS.min(self.options.high_watermark_checkpoint_interval_ms)) {
+        let checkpoints_ms =
+            self.options.high_watermark_checkpoint_interval_ms.min(self.options.log_start_checkpoint_interval_ms);
+        while !self.stop.wait_ms(checkpoints_ms.clamp(TICK_MIN_MS, TICK_MS)) {
             self.tick(time::monotonic_ms(), &mut due);
         }
     }
@@ -86,6 +93,11 @@ impl LogManager {
         if is_due(&mut due.high_watermarks, self.options.high_watermark_checkpoint_interval_ms) {
             for dir in self.dirs.iter().filter(|dir| dir.check_online().is_ok()) {
                 or_offline(dir, self.write_high_watermarks(dir));
+            }
+        }
+        if is_due(&mut due.log_starts, self.options.log_start_checkpoint_interval_ms) {
+            for dir in self.dirs.iter().filter(|dir| dir.check_online().is_ok()) {
+                or_offline(dir, self.write_log_starts(dir));
             }
         }
         if is_due(&mut due.retention, self.options.retention_check_interval_ms) {
@@ -133,7 +145,11 @@ impl LogManager {
 
     pub(super) fn write_recovery_points(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
         let logs = self.logs_in(dir);
-        dir.recovery_points.replace(|| offsets(&logs, |log| Some(log.flushed_offset())))?;
+        dir.recovery_points.replace(|| offsets(&logs, |log| Some(log.flushed_offset())))
+    }
+
+    pub(super) fn write_log_starts(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
+        let logs = self.logs_in(dir);
         let moved = |log: &Log| Some(log.log_start_offset()).filter(|start| *start > log.first_segment_offset());
         dir.log_starts.replace(|| offsets(&logs, moved))
     }
