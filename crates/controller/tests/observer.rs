@@ -186,6 +186,10 @@ fn the_controllers_are_described_on_their_listener() {
         let answer = node.ask(ApiKey::DescribeCluster, 1, ask(1)).await;
         let response: DescribeClusterResponse<'_> = decode(&answer, 1);
         assert_eq!(response.error_code, 114, "MISMATCHED_ENDPOINT_TYPE");
+        // Version 0 has no endpoint type, and means brokers.
+        let answer = node.ask(ApiKey::DescribeCluster, 0, encode(&DescribeClusterRequest::default(), 0)).await;
+        let response: DescribeClusterResponse<'_> = decode(&answer, 0);
+        assert_eq!((response.error_code, response.endpoint_type), (114, 1));
         node.controller.stop().await.expect("stops");
     });
 }
