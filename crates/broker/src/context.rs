@@ -239,6 +239,9 @@ pub enum Refusal {
     /// A produce request with acks=0 failed: Kafka closes the connection so that the client looks for the new leader.
     #[error("a produce request with acks=0 failed with {0}")]
     UnacknowledgedProduceFailed(ottla_protocol::ErrorCode),
+    /// The principal may not do that, and the API has no answer that says so.
+    #[error("the principal is not authorized")]
+    NotAuthorized,
     /// The controller did not answer.
     #[error("the controller does not answer: {0}")]
     Controller(String),

@@ -5,7 +5,8 @@
 //! * `inline`: answered on the connection's task without waiting (an append, a lookup); the door may still give a future
 //!   for the part that waits (acks=all, a parked fetch);
 //! * `waits`: an async door; later requests of the connection are handled meanwhile;
-//! * `forward`: passed on to the controller as it is; the door is the controller's.
+//! * `forward`: passed on to the controller as it is, if the principal may do what stands in the place of a door to the
+//!   cluster.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::broker::Broker;
 use crate::context::{Answer, ConnectionInfo, Refusal, RequestContext};
 use crate::handlers;
 use crate::network::memory::MemoryPermit;
+use crate::security::authorizer::Operation;
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy)]
@@ -85,9 +87,7 @@ macro_rules! apis {
     (@controller controller) => { true };
     (@controller both) => { true };
     (@inline $cx:ident $door:ident) => { handlers::$door::handle($cx) };
-    (@forward $cx:ident $door:ident) => {
-        Ok(Answer::Later(Box::pin(async move { let cx = $cx; cx.forward_to_controller().await })))
-    };
+    (@forward $cx:ident $operation:ident) => { handlers::forwarded::handle($cx, Operation::$operation) };
     (@waits $cx:ident $door:ident) => {
         Ok(Answer::Later(Box::pin(async move { let cx = $cx; handlers::$door::handle(&cx).await })))
     };
@@ -120,11 +120,11 @@ apis! {
     DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;
     IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
     OffsetDelete               0..=0     broker      "Delete on Group, Read on Topic"       waits   offset_delete;
-    Vote                       0..=2     controller  "ClusterAction on Cluster"             forward controller;
-    BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward controller;
-    EndQuorumEpoch             0..=1     controller  "ClusterAction on Cluster"             forward controller;
+    Vote                       0..=2     controller  "ClusterAction on Cluster"             forward ClusterAction;
+    BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward ClusterAction;
+    EndQuorumEpoch             0..=1     controller  "ClusterAction on Cluster"             forward ClusterAction;
     DescribeQuorum             0..=2     both        "Describe on Cluster"                  waits   describe_quorum;
-    FetchSnapshot              0..=1     controller  "ClusterAction on Cluster"             forward controller;
+    FetchSnapshot              0..=1     controller  "ClusterAction on Cluster"             forward ClusterAction;
     DescribeCluster            0..=2     both        "none"                                 inline  describe_cluster;
     DescribeTopicPartitions    0..=0     broker      "Describe on Topic"                    inline  describe_topic_partitions;
 }

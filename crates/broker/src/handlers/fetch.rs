@@ -5,7 +5,8 @@
 //! * Record bytes are not read here: the answer has holes that the connection fills from the log files.
 //! * Sessions (KIP-227, from 7), topic ids instead of names (from 13), leader hints (KIP-951, from 16).
 //! * A replica id is believed only from a registered broker in its current epoch: it moves the high watermark.
-//! * On a controller listener a fetch is one of the metadata log and goes to the controller.
+//! * On a controller listener a fetch is one of the metadata log: it takes ClusterAction on the cluster, else
+//!   CLUSTER_AUTHORIZATION_FAILED, and goes to the controller.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,6 +30,9 @@ use crate::security::authorizer::{Operation, Resource};
 
 pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
     if cx.connection.listener.is_controller {
+        if !cx.authorized(Operation::ClusterAction, Resource::Cluster) {
+            return refuse(&cx, &cx.decode()?, ErrorCode::ClusterAuthorizationFailed);
+        }
         return Ok(Answer::Later(Box::pin(async move { cx.forward_to_controller().await })));
     }
     let request: FetchRequest<'_> = cx.decode()?;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use ottla_broker::Broker;
 use ottla_broker::broker::Parts;
 use ottla_broker::lifecycle::{self, BoundListener, Running};
+use ottla_broker::security::authorizer::{AllowAll, Authorizer};
 use ottla_env::net::{TcpListener, TcpStream};
 use ottla_env::task::Runtime;
+use ottla_metadata::config::listeners::Listener;
 use ottla_metadata::config::{BrokerConfig, Settings};
 use ottla_metadata::controller_door::{ControllerDoor, DoorAnswer, DoorContext, DoorError};
 use ottla_metadata::image::MetadataImage;
@@ -44,6 +46,8 @@ impl ControllerDoor for NobodyHome {
 pub struct Rig {
     pub broker: Arc<Broker>,
     pub address: SocketAddr,
+    /// Where the controller is asked.
+    pub controller_address: SocketAddr,
     pub running: Running,
     /// More records can be loaded here, from offset 11 on.
     pub loader: MetadataLoader,
@@ -62,14 +66,30 @@ pub fn with_controller<F: Future<Output = ()>>(
     flags: &[&str],
     scenario: impl FnOnce(Rig) -> F,
 ) {
+    with_authorizer(Arc::new(AllowAll), controller, replicas, flags, scenario);
+}
+
+/// As [`with_controller`], with somebody to say who may do what.
+pub fn with_authorizer<F: Future<Output = ()>>(
+    authorizer: Arc<dyn Authorizer>,
+    controller: Arc<dyn ControllerDoor>,
+    replicas: &[i32],
+    flags: &[&str],
+    scenario: impl FnOnce(Rig) -> F,
+) {
     Runtime::new(2).unwrap().block_on(async {
-        let rig = Rig::start(controller, replicas, flags).await;
+        let rig = Rig::start(authorizer, controller, replicas, flags).await;
         scenario(rig).await;
     });
 }
 
 impl Rig {
-    async fn start(controller: Arc<dyn ControllerDoor>, replicas: &[i32], flags: &[&str]) -> Self {
+    async fn start(
+        authorizer: Arc<dyn Authorizer>,
+        controller: Arc<dyn ControllerDoor>,
+        replicas: &[i32],
+        flags: &[&str],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::first_run();
         let log_dir = format!("log.dirs={}", dir.path().display());
@@ -80,7 +100,7 @@ impl Rig {
         let config = Arc::new(config);
         let logs = open_logs(dir.path());
         let loader = MetadataLoader::new();
-        let broker = Broker::new(Parts {
+        let mut broker = Broker::new(Parts {
             config: Arc::clone(&config),
             cluster_id: "a-cluster".into(),
             features: Vec::new(),
@@ -88,6 +108,7 @@ impl Rig {
             metadata: loader.view(),
             controller,
         });
+        Arc::get_mut(&mut broker).expect("nobody else has it yet").authorizer = authorizer;
         loader.add_publisher(Arc::clone(&broker.replicas) as _);
         loader.add_publisher(Arc::clone(&broker.groups) as _);
         let listener = config.broker_listeners().next().unwrap().clone();
@@ -95,9 +116,14 @@ impl Rig {
         let address = socket.local_addr().unwrap();
         let records = records(&listener.name, address, replicas);
         loader.load_batches([CommittedBatch { last_offset: 10, epoch: 1, records }]).unwrap();
+        let for_controllers = Listener { name: "CONTROLLER".into(), is_controller: true, ..listener.clone() };
         let bound = BoundListener { listener: Arc::new(listener), socket, port: address.port() };
-        let running = lifecycle::start(&broker, vec![bound]);
-        Self { broker, address, running, loader, _dir: dir }
+        let socket = TcpListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let controller_address = socket.local_addr().unwrap();
+        let port = controller_address.port();
+        let for_controllers = BoundListener { listener: Arc::new(for_controllers), socket, port };
+        let running = lifecycle::start(&broker, vec![bound, for_controllers]);
+        Self { broker, address, controller_address, running, loader, _dir: dir }
     }
 
     /// The image that the broker sees.
@@ -108,6 +134,11 @@ impl Rig {
     /// A connection.
     pub async fn connect(&self) -> Client {
         Client { stream: TcpStream::connect(self.address).await.unwrap() }
+    }
+
+    /// A connection to the listener of the controller.
+    pub async fn connect_to_controller(&self) -> Client {
+        Client { stream: TcpStream::connect(self.controller_address).await.unwrap() }
     }
 }
 
