@@ -96,7 +96,7 @@ macro_rules! apis {
 apis! {
     // API                     versions  listener    operation                              class   door
     Produce                    0..=13    broker      "Write on Topic"                       inline  produce;
-    Fetch                      4..=18    both        "Read on Topic"                        inline  fetch;
+    Fetch                      4..=18    both        "Read on Topic or ClusterAction"       inline  fetch;
     ListOffsets                1..=11    broker      "Describe on Topic"                    waits   list_offsets;
     Metadata                   0..=13    broker      "Describe on Topic"                    waits   metadata;
     OffsetCommit               2..=10    broker      "Read on Group, Read on Topic"         waits   offset_commit;

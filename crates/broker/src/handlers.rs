@@ -33,4 +33,5 @@ pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod partition_errors;
 pub(crate) mod produce;
+mod replica_claim;
 pub(crate) mod sync_group;

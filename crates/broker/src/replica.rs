@@ -2,4 +2,5 @@
 
 pub mod manager;
 pub mod partition;
+pub mod read;
 pub mod role;

@@ -217,13 +217,13 @@ fn a_commit_is_answered_once_the_follower_has_it() {
         create_offsets_topic(&rig, &[1, 2]);
         let partition = rig.broker.replicas.find(OFFSETS, 0).unwrap();
         let follow = |offset: i64| {
-            let read = ottla_broker::replica::partition::Read {
+            let read = ottla_broker::replica::read::Read {
                 offset,
                 current_leader_epoch: -1,
                 last_fetched_epoch: -1,
                 max_bytes: 1 << 20,
                 at_least_one_batch: true,
-                reader: ottla_broker::replica::partition::Reader::Follower { id: 2 },
+                reader: ottla_broker::replica::read::Reader::Follower { id: 2 },
             };
             partition.read(&read, time::monotonic_ms()).unwrap();
         };

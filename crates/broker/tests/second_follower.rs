@@ -10,40 +10,8 @@ use ottla_env::time;
 use ottla_metadata::CommittedBatch;
 use ottla_metadata::records::PartitionChangeRecord;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
-use ottla_protocol::messages::fetch_response::FetchResponse;
 use ottla_protocol::messages::produce_response::ProduceResponse;
-use support::{Client, TOPIC_ID, batch, decode, produce, with_broker};
-
-/// A fetch of version 15 by a replica.
-fn fetch(replica_id: i32, replica_epoch: i64, offset: i64) -> FetchRequest<'static> {
-    let partition = FetchPartition {
-        partition: 0,
-        fetch_offset: offset,
-        partition_max_bytes: 1 << 20,
-        ..FetchPartition::default()
-    };
-    let topic = FetchTopic { topic_id: TOPIC_ID, partitions: vec![partition], ..FetchTopic::default() };
-    FetchRequest {
-        replica_state: ReplicaState { replica_id, replica_epoch, ..ReplicaState::default() },
-        max_wait_ms: 0,
-        max_bytes: 1 << 20,
-        session_epoch: -1,
-        topics: vec![topic],
-        ..FetchRequest::default()
-    }
-}
-
-/// Error of the whole, error of the partition, high watermark, bytes of records.
-async fn fetched(client: &Client, request: &FetchRequest<'_>) -> (i16, i16, i64, usize) {
-    client.send(15, 1, request).await;
-    let (_, answer) = client.receive().await;
-    let response: FetchResponse<'_> = decode(&answer, 15, true);
-    let partition = response.responses.first().and_then(|t| t.partitions.first());
-    partition.map_or((response.error_code, 0, -1, 0), |p| {
-        (response.error_code, p.error_code, p.high_watermark, p.records.bytes().len())
-    })
-}
+use support::{TOPIC_ID, batch, decode, fetch, fetched, produce, with_broker};
 
 #[test]
 fn acks_all_waits_for_the_followers_fetch() {

@@ -12,7 +12,8 @@ use crate::context::RequestContext;
 use crate::fetch_session::{Target, Told};
 use crate::handlers::partition_errors;
 use crate::purgatory::{Subscription, Waiter};
-use crate::replica::partition::{Partition, Read, ReadOutcome, Reader};
+use crate::replica::partition::Partition;
+use crate::replica::read::{Read, ReadOutcome, Reader};
 use crate::security::authorizer::{Operation, Resource};
 
 /// What a fetch allows.
@@ -104,7 +105,7 @@ pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> 
 }
 
 fn look_at(cx: &RequestContext, target: &Target, read: &Read, now_ms: i64) -> Result<FoundPartition, ErrorCode> {
-    let partition = find(cx, target)?;
+    let partition = find(cx, target, read.reader)?;
     match partition.read(read, now_ms) {
         Ok(ReadOutcome::Records(info)) => Ok(FoundPartition::Records(info)),
         Ok(ReadOutcome::Diverging { epoch, end_offset }) => Ok(FoundPartition::Diverging { epoch, end_offset }),
@@ -112,7 +113,7 @@ fn look_at(cx: &RequestContext, target: &Target, read: &Read, now_ms: i64) -> Re
     }
 }
 
-fn find(cx: &RequestContext, target: &Target) -> Result<Arc<Partition>, ErrorCode> {
+fn find(cx: &RequestContext, target: &Target, reader: Reader) -> Result<Arc<Partition>, ErrorCode> {
     let replicas = &cx.broker.replicas;
     // An id is looked up each time: a session may have named it before this broker knew it, or outlive its topic.
     let topic = match &target.topic {
@@ -120,7 +121,9 @@ fn find(cx: &RequestContext, target: &Target) -> Result<Arc<Partition>, ErrorCod
         Some(name) => Arc::clone(name),
         None => return Err(ErrorCode::UnknownTopicId),
     };
-    if !cx.authorized(Operation::Read, Resource::Topic(&topic)) {
+    // A follower has shown that it is one, and holds every topic that it replicates.
+    let is_follower = matches!(reader, Reader::Follower { .. });
+    if !is_follower && !cx.authorized(Operation::Read, Resource::Topic(&topic)) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
     replicas.find(&topic, target.index).map_err(partition_errors::missing)
@@ -130,8 +133,10 @@ fn find(cx: &RequestContext, target: &Target) -> Result<Arc<Partition>, ErrorCod
 pub(crate) async fn wait(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
     let due = Instant::now() + Duration::from_millis(u64::try_from(limits.max_wait_ms).unwrap_or(0));
     let waiter = Waiter::new();
-    let _subscriptions: Vec<Subscription> =
-        targets.iter().filter_map(|t| Some(subscribe(&*find(cx, t).ok()?, t, limits, &waiter))).collect();
+    let _subscriptions: Vec<Subscription> = targets
+        .iter()
+        .filter_map(|t| Some(subscribe(&*find(cx, t, limits.reader).ok()?, t, limits, &waiter)))
+        .collect();
     loop {
         let found = look(cx, targets, limits);
         let left = due.saturating_duration_since(Instant::now());
@@ -143,7 +148,7 @@ pub(crate) async fn wait(cx: &RequestContext, targets: &[Target], limits: &Limit
 
 fn subscribe(partition: &Partition, target: &Target, limits: &Limits, waiter: &Arc<Waiter>) -> Subscription {
     let list = match limits.reader {
-        Reader::Follower { .. } => partition.appended(),
+        Reader::Follower { .. } | Reader::Debugger => partition.appended(),
         Reader::Uncommitted | Reader::Committed => partition.readable(),
     };
     list.subscribe(target.fetch_offset + 1, waiter)

@@ -4,7 +4,8 @@
 //!   waits in the purgatory (`delayed/fetch.rs`).
 //! * Record bytes are not read here: the answer has holes that the connection fills from the log files.
 //! * Sessions (KIP-227, from 7), topic ids instead of names (from 13), leader hints (KIP-951, from 16).
-//! * A replica id is believed only from a registered broker in its current epoch: it moves the high watermark.
+//! * A replica id is believed only from a registered broker in its current epoch (`replica_claim.rs`): it moves the high
+//!   watermark.
 //! * On a controller listener a fetch is one of the metadata log: it takes ClusterAction on the cluster, else
 //!   CLUSTER_AUTHORIZATION_FAILED, and goes to the controller.
 
@@ -20,12 +21,12 @@ use ottla_protocol::messages::fetch_response::{
     PartitionData,
 };
 
-use super::node_endpoints;
+use super::{node_endpoints, replica_claim};
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::delayed::fetch::{self as delayed, Found, FoundPartition, Limits};
 use crate::fetch_session::{FetchPlan, SessionRequest, Target};
 use crate::quota::QuotaKind;
-use crate::replica::partition::Reader;
+use crate::replica::read::Reader;
 use crate::security::authorizer::{Operation, Resource};
 
 pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
@@ -61,24 +62,13 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
     })))
 }
 
-/// Who reads: a follower only if it is one.
 fn reader(cx: &RequestContext, request: &FetchRequest<'_>) -> Result<Reader, ErrorCode> {
     let (id, epoch) = if cx.version >= 15 {
         (request.replica_state.replica_id, request.replica_state.replica_epoch)
     } else {
         (request.replica_id, -1)
     };
-    if id >= 0 {
-        let image = cx.broker.image();
-        let registered = image.cluster.brokers.get(&id).is_some_and(|b| b.epoch == epoch);
-        let may = cx.authorized(Operation::ClusterAction, Resource::Cluster);
-        return if may && registered && id != cx.broker.config.node_id {
-            Ok(Reader::Follower { id })
-        } else {
-            Err(ErrorCode::ClusterAuthorizationFailed)
-        };
-    }
-    Ok(if request.isolation_level == 1 { Reader::Committed } else { Reader::Uncommitted })
+    replica_claim::reader(cx, id, Some(epoch), request.isolation_level)
 }
 
 fn session_request(cx: &RequestContext, request: &FetchRequest<'_>) -> SessionRequest {

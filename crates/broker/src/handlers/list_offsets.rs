@@ -4,6 +4,10 @@
 //!   largest timestamp (from 7); -4 earliest local (from 8), the same as earliest without tiered storage; -5 latest tiered
 //!   (from 9), -1 without it; -6 earliest not yet uploaded (from 11), likewise -1.
 //! * A special timestamp that the version does not know: UNSUPPORTED_VERSION. A partition named twice: INVALID_REQUEST.
+//! * A consumer is told of nothing above the high watermark, or the last stable offset; a replica, or whoever looks for
+//!   differences between replicas (id -2, answered by any of them), of all there is (`replica_claim.rs`).
+//! * After a change of leader the high watermark may lie below the start of the leadership. Until it has passed, a consumer
+//!   hears OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE before 5) instead of an end that would go back (KIP-207).
 //! * Searches by timestamp read the log, so they run on the blocking pool.
 
 use std::collections::BTreeSet;
@@ -15,11 +19,12 @@ use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use ottla_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use ottla_storage::{ReadError, TimestampAndOffset};
+use ottla_storage::TimestampAndOffset;
 
-use super::partition_errors;
+use super::{partition_errors, replica_claim};
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::replica::partition::Partition;
+use crate::replica::read::Reader;
 use crate::security::authorizer::{Operation, Resource};
 
 const LATEST: i64 = -1;
@@ -43,21 +48,32 @@ const NOTHING: TimestampAndOffset = TimestampAndOffset { timestamp: -1, offset: 
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: ListOffsetsRequest<'_> = cx.decode()?;
-    let mut seen = BTreeSet::new();
+    let reader = replica_claim::reader(cx, request.replica_id, None, request.isolation_level);
+    let repeated = repeated(&request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let outcome = if seen.insert((topic.name, asked.partition_index)) {
-                list(cx, topic.name, asked, request.isolation_level == 1).await
-            } else {
-                Err(ErrorCode::InvalidRequest)
+            let outcome = match reader {
+                _ if !cx.authorized(Operation::Describe, Resource::Topic(topic.name)) => {
+                    Err(ErrorCode::TopicAuthorizationFailed)
+                }
+                Err(code) => Err(code),
+                Ok(_) if repeated.contains(&(topic.name, asked.partition_index)) => Err(ErrorCode::InvalidRequest),
+                Ok(reader) => list(cx, topic.name, asked, reader).await,
             };
             partitions.push(partition_response(cx, asked.partition_index, outcome));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions, ..ListOffsetsTopicResponse::default() });
     }
     cx.answer(&ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
+}
+
+/// Partitions that are named more than once.
+fn repeated<'a>(request: &ListOffsetsRequest<'a>) -> BTreeSet<(&'a str, i32)> {
+    let named = request.topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name, p.partition_index)));
+    let mut seen = BTreeSet::new();
+    named.filter(|partition| !seen.insert(*partition)).collect()
 }
 
 fn partition_response<'a>(
@@ -81,11 +97,8 @@ async fn list(
     cx: &RequestContext,
     topic: &str,
     asked: &ListOffsetsPartition<'_>,
-    committed: bool,
+    reader: Reader,
 ) -> Result<TimestampAndOffset, ErrorCode> {
-    if !cx.authorized(Operation::Describe, Resource::Topic(topic)) {
-        return Err(ErrorCode::TopicAuthorizationFailed);
-    }
     if asked.timestamp < 0 {
         let since = SINCE.iter().find(|(special, _)| *special == asked.timestamp);
         if since.is_none_or(|(_, version)| cx.version < *version) {
@@ -93,32 +106,32 @@ async fn list(
         }
     }
     let partition = cx.broker.replicas.find(topic, asked.partition_index).map_err(partition_errors::missing)?;
-    let leader_epoch = partition.check_leader(asked.current_leader_epoch).map_err(partition_errors::not_leader)?;
-    let log = partition.log();
-    let at = |offset: i64| TimestampAndOffset { timestamp: -1, offset, leader_epoch };
+    let visible = partition.visible(reader, asked.current_leader_epoch).map_err(partition_errors::not_leader)?;
+    let at = |offset: i64, leader_epoch| TimestampAndOffset { timestamp: -1, offset, leader_epoch };
     match asked.timestamp {
-        LATEST if committed => Ok(at(log.last_stable_offset())),
-        LATEST => Ok(at(log.high_watermark())),
+        LATEST if visible.end_may_go_back => Err(not_available(cx)),
+        LATEST => Ok(at(visible.end, visible.leader_epoch)),
         EARLIEST | EARLIEST_LOCAL => {
-            let start = log.log_start_offset();
-            Ok(TimestampAndOffset { leader_epoch: log.epoch_at(start).unwrap_or(-1), ..at(start) })
+            let start = partition.log().log_start_offset();
+            Ok(at(start, partition.log().epoch_at(start).unwrap_or(-1)))
         }
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(NOTHING),
-        timestamp => search(partition, timestamp, committed).await,
+        timestamp => {
+            let found = search(partition, timestamp).await?.filter(|found| found.offset < visible.end);
+            found.map_or(if visible.end_may_go_back { Err(not_available(cx)) } else { Ok(NOTHING) }, Ok)
+        }
     }
 }
 
-/// Only records that a consumer may see are found.
-async fn search(partition: Arc<Partition>, timestamp: i64, committed: bool) -> Result<TimestampAndOffset, ErrorCode> {
-    let found = task::blocking("list offsets", move || -> Result<Option<TimestampAndOffset>, ReadError> {
-        let log = partition.log();
-        let found = if timestamp == MAX_TIMESTAMP {
-            log.offset_of_max_timestamp()?
-        } else {
-            log.offset_for_timestamp(timestamp)?
-        };
-        let end = if committed { log.last_stable_offset() } else { log.high_watermark() };
-        Ok(found.filter(|f| f.offset < end))
+/// What a consumer hears until the followers have told the new leader how far they are; it asks again.
+fn not_available(cx: &RequestContext) -> ErrorCode {
+    if cx.version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable }
+}
+
+async fn search(partition: Arc<Partition>, timestamp: i64) -> Result<Option<TimestampAndOffset>, ErrorCode> {
+    let found = task::blocking("list offsets", move || match timestamp {
+        MAX_TIMESTAMP => partition.log().offset_of_max_timestamp(),
+        timestamp => partition.log().offset_for_timestamp(timestamp),
     });
-    found.await.map(|found| found.unwrap_or(NOTHING)).map_err(|cause| partition_errors::read(&cause))
+    found.await.map_err(|cause| partition_errors::read(&cause))
 }

@@ -4,7 +4,8 @@ use ottla_protocol::ErrorCode;
 use ottla_storage::{AppendError, ReadError};
 
 use crate::replica::manager::Missing;
-use crate::replica::partition::{AppendRefused, NotLeader, ReadRefused};
+use crate::replica::partition::{AppendRefused, NotLeader};
+use crate::replica::read::ReadRefused;
 
 /// The code for a partition that is not found.
 pub(crate) fn missing(missing: Missing) -> ErrorCode {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use ottla_metadata::image::PartitionRegistration;
 use ottla_protocol::Uuid;
-use ottla_storage::{AppendError, AppendInfo, AppendOrigin, Log, ReadError, ReadInfo, StorageError};
+use ottla_storage::{AppendError, AppendInfo, AppendOrigin, Log, StorageError};
 use parking_lot::RwLock;
 
+use super::read::{Read, ReadOutcome, ReadRefused, Reader, Visible};
 use super::role::Role;
 use crate::purgatory::WatchList;
 
@@ -80,65 +81,6 @@ pub struct Appended {
     pub info: AppendInfo,
     /// Whether the records are committed already: the high watermark has passed them.
     pub committed: bool,
-}
-
-/// Why a read brought nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadRefused {
-    /// Not the leader.
-    #[error(transparent)]
-    NotLeader(#[from] NotLeader),
-    /// A replica id that has no replica here.
-    #[error("broker {0} holds no replica of the partition")]
-    NoSuchReplica(i32),
-    /// The log refused.
-    #[error(transparent)]
-    Log(#[from] ReadError),
-}
-
-/// How far a reader may look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// A consumer that wants what is committed to the high watermark.
-    Uncommitted,
-    /// A consumer that wants no record of an open or aborted transaction.
-    Committed,
-    /// A follower: its fetch offset acknowledges what lies below.
-    Follower {
-        /// Its broker id.
-        id: i32,
-    },
-}
-
-/// One read.
-#[derive(Debug, Clone, Copy)]
-pub struct Read {
-    /// First offset wanted.
-    pub offset: i64,
-    /// Leader epoch the reader believes in; -1 for any.
-    pub current_leader_epoch: i32,
-    /// Epoch of the last record the reader has; -1 for unknown.
-    pub last_fetched_epoch: i32,
-    /// Bytes wanted at most.
-    pub max_bytes: u32,
-    /// Whether one batch is given even if it is larger.
-    pub at_least_one_batch: bool,
-    /// Who reads.
-    pub reader: Reader,
-}
-
-/// What a read brought.
-#[derive(Debug)]
-pub enum ReadOutcome {
-    /// Records, or none yet.
-    Records(ReadInfo),
-    /// The reader's log differs from ours, which has `epoch` ending at `end_offset` (KIP-595).
-    Diverging {
-        /// Largest epoch of ours not above the reader's.
-        epoch: i32,
-        /// Where it ends.
-        end_offset: i64,
-    },
 }
 
 impl Partition {
@@ -244,6 +186,29 @@ impl Partition {
         leads(&self.role.read(), current_leader_epoch)
     }
 
+    /// How far a lookup of offsets by `reader` may see (Kafka: `Partition.fetchOffsetForTimestamp`).
+    ///
+    /// # Errors
+    /// When this broker does not lead in the epoch that the request names; a [`Reader::Debugger`] minds only the epoch.
+    pub fn visible(&self, reader: Reader, current_leader_epoch: i32) -> Result<Visible, NotLeader> {
+        let role = self.role.read();
+        let leader_epoch = answers(&role, reader, current_leader_epoch)?;
+        let is_consumer = matches!(reader, Reader::Uncommitted | Reader::Committed);
+        let end_may_go_back = match &*role {
+            Role::Leader(leader) => is_consumer && self.log.high_watermark() < leader.start_offset,
+            Role::Follower { .. } => false,
+        };
+        Ok(Visible { leader_epoch, end: self.end_for(reader), end_may_go_back })
+    }
+
+    fn end_for(&self, reader: Reader) -> i64 {
+        match reader {
+            Reader::Uncommitted => self.log.high_watermark(),
+            Reader::Committed => self.log.last_stable_offset(),
+            Reader::Follower { .. } | Reader::Debugger => self.log.log_end_offset(),
+        }
+    }
+
     /// Appends batches as the leader. `acks_all` asks for enough replicas in sync first.
     ///
     /// # Errors
@@ -281,18 +246,14 @@ impl Partition {
     /// # Errors
     /// [`ReadRefused`].
     pub fn read(&self, read: &Read, now_ms: i64) -> Result<ReadOutcome, ReadRefused> {
-        self.check_leader(read.current_leader_epoch)?;
+        answers(&self.role.read(), read.reader, read.current_leader_epoch)?;
         if read.last_fetched_epoch >= 0 {
             let end = self.log.end_offset_for_epoch(read.last_fetched_epoch);
             if end.epoch < read.last_fetched_epoch || end.end_offset < read.offset {
                 return Ok(ReadOutcome::Diverging { epoch: end.epoch, end_offset: end.end_offset });
             }
         }
-        let end = match read.reader {
-            Reader::Uncommitted => self.log.high_watermark(),
-            Reader::Committed => self.log.last_stable_offset(),
-            Reader::Follower { .. } => self.log.log_end_offset(),
-        };
+        let end = self.end_for(read.reader);
         if let Reader::Follower { id } = read.reader
             && (self.log.log_start_offset()..=self.log.log_end_offset()).contains(&read.offset)
         {
@@ -338,6 +299,14 @@ fn leader_epoch(role: &Role) -> i32 {
     match role {
         Role::Leader(leader) => leader.leader_epoch,
         Role::Follower { leader_epoch, .. } => *leader_epoch,
+    }
+}
+
+/// The leader epoch, if the reader may be answered in this role.
+fn answers(role: &Role, reader: Reader, asked: i32) -> Result<i32, NotLeader> {
+    match leads(role, asked) {
+        Err(NotLeader::Follower { leader_epoch, .. }) if reader == Reader::Debugger => Ok(leader_epoch),
+        outcome => outcome,
     }
 }
 

@@ -22,6 +22,8 @@ use ottla_protocol::compression::Compression;
 use ottla_protocol::frame;
 use ottla_protocol::message::Message;
 use ottla_protocol::message::Records;
+use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
+use ottla_protocol::messages::fetch_response::FetchResponse;
 use ottla_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use ottla_protocol::reader::Reader;
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
@@ -34,7 +36,8 @@ pub const TOPIC: &str = "t";
 /// Its id.
 pub const TOPIC_ID: Uuid = Uuid([7; 16]);
 
-struct NobodyHome;
+/// A controller that is never reached.
+pub struct NobodyHome;
 
 impl ControllerDoor for NobodyHome {
     fn request<'a>(&'a self, _: DoorContext, _: i16, _: i16, _: Vec<u8>) -> DoorAnswer<'a> {
@@ -234,6 +237,36 @@ pub fn batch(value: &str) -> Vec<u8> {
     let mut builder = BatchBuilder::new(BatchOptions { compression: Compression::None, ..BatchOptions::default() });
     builder.append(ottla_env::time::wall_clock_ms(), Some(b"k"), Some(value.as_bytes()), &[]);
     builder.build()
+}
+
+/// A fetch of version 15 from the topic's partition, without a session: by a replica in its epoch, or by a consumer (-1).
+pub fn fetch(replica_id: i32, replica_epoch: i64, offset: i64) -> FetchRequest<'static> {
+    let partition = FetchPartition {
+        partition: 0,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic { topic_id: TOPIC_ID, partitions: vec![partition], ..FetchTopic::default() };
+    FetchRequest {
+        replica_state: ReplicaState { replica_id, replica_epoch, ..ReplicaState::default() },
+        max_wait_ms: 0,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
+
+/// What such a fetch brings: error of the whole, error of the partition, high watermark, bytes of records.
+pub async fn fetched(client: &Client, request: &FetchRequest<'_>) -> (i16, i16, i64, usize) {
+    client.send(15, 1, request).await;
+    let (_, answer) = client.receive().await;
+    let response: FetchResponse<'_> = decode(&answer, 15, true);
+    let partition = response.responses.first().and_then(|t| t.partitions.first());
+    partition.map_or((response.error_code, 0, -1, 0), |p| {
+        (response.error_code, p.error_code, p.high_watermark, p.records.bytes().len())
+    })
 }
 
 /// A produce request for the topic's partition.
