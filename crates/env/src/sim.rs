@@ -22,12 +22,14 @@
 mod context;
 mod disk;
 mod executor;
+mod faults;
 mod file;
 pub(crate) mod fs;
 mod host;
 pub(crate) mod lock;
 pub(crate) mod net;
 mod network;
+pub(crate) mod planted;
 pub(crate) mod random;
 mod rng;
 pub(crate) mod task;
@@ -39,7 +41,7 @@ mod world;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use disk::{DiskFaults, DiskOperation};
+pub use faults::{DiskFaults, DiskOperation};
 pub use host::{Host, host};
 pub use network::Link;
 pub use trace::Trace;
@@ -57,7 +59,19 @@ impl Sim {
     /// A world in which nothing has happened yet: one host, `main`, with an empty disk.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { world: World::new(seed) }
+        Self { world: World::new(seed, None) }
+    }
+
+    /// As [`Sim::new`], with a bug planted: [`crate::planted::is`] is true for its name.
+    #[must_use]
+    pub fn with_planted(seed: u64, bug: &str) -> Self {
+        Self { world: World::new(seed, Some(bug)) }
+    }
+
+    /// How often the code came by the planted bug.
+    #[must_use]
+    pub fn planted_reached(&self) -> u64 {
+        self.world.planted_reached()
     }
 
     /// Runs a scenario to its end on the host `main`, then ends every task and thread that is left. May be called
@@ -110,6 +124,33 @@ pub const MAX_STEPS: u64 = 50_000_000;
 /// what was not synced is kept, dropped or torn. For scenarios that play the restarting process themselves.
 pub fn crash() {
     Context::current().with_host(|host, rng| host.disk.power_cut(rng));
+}
+
+/// The end of the current process alone, as after `kill -9`, while its tasks live on: every file that it holds open is
+/// lost to it, and the disk keeps all that was written.
+pub fn kill() {
+    Context::current().with_host(|host, _| host.disk.forget_handles());
+}
+
+/// Appoints the death of the current process: before the `nth` (from 1) effect on its disk from now on (a write, a change
+/// of length or name, a sync) the disk stops. Everything asked of it from then on fails and changes nothing, until
+/// [`crash`] or [`kill`] says how the process ended. The write that is cut off may have left a part of itself.
+///
+/// A result that the process gave after that moment was never heard by anybody: look at [`is_dying`] first.
+pub fn die_at_effect(nth: u64) {
+    Context::current().with_host(|host, _| host.disk.faults.stop_at(nth));
+}
+
+/// Whether the moment of [`die_at_effect`] has come.
+#[must_use]
+pub fn is_dying() -> bool {
+    Context::current().with_host(|host, _| host.disk.faults.is_stopped())
+}
+
+/// How many effects the current host's disk has seen, for scenarios that visit each.
+#[must_use]
+pub fn disk_effects() -> u64 {
+    Context::current().with_host(|host, _| host.disk.faults.effects())
 }
 
 /// Tells the trace about something that the scenario did.

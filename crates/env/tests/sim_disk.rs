@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use ottla_env::fs::{self, File};
-use ottla_env::sim::{DiskFaults, DiskOperation, Sim, crash, host};
+use ottla_env::sim::{DiskFaults, DiskOperation, Sim, crash, die_at_effect, disk_effects, host, is_dying, kill};
 
 fn on_many_seeds(mut scenario: impl FnMut()) {
     for seed in 1..=200 {
@@ -123,6 +123,130 @@ fn faults_come_as_asked() {
         main.set_disk_faults(DiskFaults::default());
         assert_eq!(log.len().expect("known"), 1_000);
     });
+}
+
+#[test]
+fn a_torn_write_loses_sectors_of_either_size_or_all_but_its_length() {
+    let mut seen = BTreeSet::new();
+    for seed in 1..=2_000 {
+        Sim::new(seed).run(async {
+            let log = File::create("/log").expect("created");
+            fs::sync_dir("/").expect("synced");
+            log.write_all_at(&[1; 16_384], 0).expect("written");
+            crash();
+            let content = fs::read("/log").expect("read");
+            let holds = |size: usize| content.chunks(size).all(|sector| sector.iter().all(|b| *b == sector[0]));
+            assert!(holds(512), "no sector is mixed");
+            let (written, lost) = (content.contains(&1), content.contains(&0));
+            seen.insert(match (written, lost) {
+                (true, true) if holds(4_096) => "torn at 4 KiB",
+                (true, true) => "torn at 512 B",
+                (false, true) if content.len() == 16_384 => "the length alone",
+                (false, _) => "lost",
+                (true, false) if content.len() == 16_384 => "kept",
+                (true, false) => "cut short",
+            });
+        });
+    }
+    let all = ["cut short", "kept", "lost", "the length alone", "torn at 4 KiB", "torn at 512 B"];
+    assert_eq!(seen, BTreeSet::from(all));
+}
+
+#[test]
+fn a_later_write_may_arrive_without_an_earlier_one() {
+    let (mut first, mut second) = (0, 0);
+    on_many_seeds(|| {
+        let log = File::create("/log").expect("created");
+        log.set_len(1_024).expect("long enough");
+        log.sync_all().expect("synced");
+        fs::sync_dir("/").expect("synced");
+        log.write_all_at(&[1; 512], 0).expect("written");
+        log.write_all_at(&[2; 512], 512).expect("written");
+        crash();
+        let content = fs::read("/log").expect("read");
+        match (content[0], content[512]) {
+            (1, 0) => first += 1,
+            (0, 2) => second += 1,
+            _ => {}
+        }
+    });
+    assert!(first > 10 && second > 10, "{first} and {second} of 200");
+}
+
+#[test]
+fn bits_rot_for_good() {
+    Sim::new(1).run(async {
+        let log = File::create("/log").expect("created");
+        log.write_all_at(&[0; 1_000], 0).expect("written");
+        log.sync_all().expect("synced");
+        fs::sync_dir("/").expect("synced");
+        host("main").set_disk_faults(DiskFaults { bit_rot: 1_000_000, ..DiskFaults::default() });
+        let mut read = [0; 1_000];
+        log.read_exact_at(&mut read, 0).expect("read");
+        host("main").set_disk_faults(DiskFaults::default());
+        assert_eq!(read.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+        crash();
+        assert_eq!(fs::read("/log").expect("read"), read, "it is on the medium");
+    });
+}
+
+#[test]
+fn a_write_may_be_taken_in_pieces() {
+    Sim::new(1).run(async {
+        host("main").set_disk_faults(DiskFaults { short_writes: 1_000_000, ..DiskFaults::default() });
+        let log = File::create("/log").expect("created");
+        let before = disk_effects();
+        log.write_all_at(&[7; 1_000], 0).expect("written in the end");
+        assert!(disk_effects() - before > 3);
+        assert_eq!(fs::read("/log").expect("read"), [7; 1_000]);
+    });
+}
+
+#[test]
+fn faults_hold_where_they_were_put() {
+    Sim::new(1).run(async {
+        fs::create_dir_all("/a").and_then(|()| fs::create_dir_all("/b")).expect("created");
+        let (a, b) = (File::create("/a/x").expect("created"), File::create("/b/x").expect("created"));
+        let faults = DiskFaults { write_errors: 1_000_000, name_errors: 1_000_000, ..DiskFaults::default() };
+        host("main").set_disk_faults_below("/a", faults);
+        assert!(a.write_all_at(&[1], 0).is_err() && File::create("/a/y").is_err());
+        b.write_all_at(&[1], 0).expect("another device");
+        File::create("/b/y").expect("another device");
+    });
+}
+
+/// Every effect of a small story is a point at which its process may die; what came before is there, what comes after
+/// is not.
+#[test]
+fn a_process_dies_before_any_effect() {
+    let story = || -> std::io::Result<()> {
+        let log = File::create("/log")?;
+        log.write_all_at(&[1; 10], 0)?;
+        log.sync_data()?;
+        fs::rename("/log", "/renamed")?;
+        fs::sync_dir("/")?;
+        fs::remove_file("/renamed")
+    };
+    let effects = Sim::new(1).run(async {
+        story().expect("nothing goes wrong");
+        disk_effects()
+    });
+    assert_eq!(effects, 6);
+    for nth in 1..=effects {
+        Sim::new(nth).run(async {
+            die_at_effect(nth);
+            assert!(story().is_err() && is_dying());
+            assert!(fs::read("/log").is_err() && fs::read("/renamed").is_err(), "not even reads work");
+            kill();
+            assert_eq!(fs::exists("/log"), (2..=4).contains(&nth), "{nth}");
+            assert_eq!(fs::exists("/renamed"), nth > 4, "{nth}");
+            if nth >= 3 {
+                let at = if nth <= 4 { "/log" } else { "/renamed" };
+                assert_eq!(fs::file_len(at).expect("there"), 10);
+            }
+            story().expect("the next process can");
+        });
+    }
 }
 
 #[test]

@@ -34,6 +34,11 @@ impl Context {
         CURRENT.with_borrow(Clone::clone)
     }
 
+    /// Whether the current world has this bug planted.
+    pub(super) fn has_planted(bug: &str) -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|context| context.world.has_planted(bug)))
+    }
+
     pub(super) fn of_host(world: &Arc<World>, host: usize) -> Self {
         let life = world.state.lock().hosts[host].life;
         Self { world: Arc::clone(world), host, life, baton: None }

@@ -9,49 +9,26 @@
 //!
 //! At a power cut the seed decides first for the names (all pending changes lost, a prefix kept as an ordered journal
 //! would, or each kept or lost for itself as POSIX allows), then for each file (all lost, all kept, or each change
-//! kept, lost or torn in sectors). A rename is one change: the old name and the new one change together or not at all.
-//! A file whose name was lost is gone, synced or not.
+//! kept, lost or torn). To lose an earlier change and keep a later one is what a device does that reorders. A torn write
+//! leaves some of its sectors of 512 bytes or 4 KiB, or the length without the bytes. A rename is one change: the old
+//! name and the new one change together or not at all. A file whose name was lost is gone, synced or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::faults::Faults;
 use super::rng::Rng;
 
-/// What a disk can be asked to fail at.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum DiskOperation {
-    /// Reading content.
-    Read,
-    /// Writing content, cutting a file, reserving room.
-    Write,
-    /// Syncing a file or directory. What was pending may be lost for good, although it can still be read.
-    Sync,
-    /// Creating, renaming, removing.
-    Name,
-}
-
-/// How often operations fail, per million; all zero by default.
-#[derive(Copy, Clone, Debug, Default)]
-pub struct DiskFaults {
-    /// Reads that fail with EIO.
-    pub read_errors: u32,
-    /// Reads that return less than they could.
-    pub short_reads: u32,
-    /// Writes that fail with EIO, with a part written.
-    pub write_errors: u32,
-    /// Syncs that fail with EIO.
-    pub sync_errors: u32,
-    /// Creations, renames and removals that fail with EIO.
-    pub name_errors: u32,
-}
-
 pub(super) type NodeId = u64;
+
+/// The capacity of a disk that nothing fills, so that nobody need count what it holds.
+const UNBOUNDED: u64 = 1 << 40;
 
 /// The directory that all paths start from.
 pub(super) const ROOT: NodeId = 0;
 
 #[derive(Debug)]
 pub(super) struct Disk {
-    pub(super) faults: DiskFaults,
+    pub(super) faults: Faults,
     pub(super) capacity: u64,
     /// Counts the events that end all open files.
     pub(super) generation: u64,
@@ -60,8 +37,6 @@ pub(super) struct Disk {
     nodes: BTreeMap<NodeId, Node>,
     next_node: NodeId,
     pending_names: Vec<NameChange>,
-    /// Operations counted down to a failure.
-    appointments: BTreeMap<DiskOperation, u64>,
 }
 
 #[derive(Debug)]
@@ -108,14 +83,13 @@ impl NameChange {
 impl Default for Disk {
     fn default() -> Self {
         Self {
-            faults: DiskFaults::default(),
-            capacity: 1 << 40,
+            faults: Faults::default(),
+            capacity: UNBOUNDED,
             generation: 0,
             locks: BTreeSet::new(),
             nodes: BTreeMap::from([(ROOT, Node::Dir(DirNode::default()))]),
             next_node: ROOT + 1,
             pending_names: Vec::new(),
-            appointments: BTreeMap::new(),
         }
     }
 }
@@ -129,6 +103,19 @@ impl FileNode {
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
         put(&mut self.current, offset, bytes);
         self.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
+    }
+
+    /// One bit of `range` changes on the medium, and in the cache that is read from it.
+    pub(super) fn rot(&mut self, range: std::ops::Range<usize>, rng: &mut Rng) {
+        if range.is_empty() {
+            return;
+        }
+        let (at, bit) = (range.start + rng.index(range.len()), 1 << rng.below(8));
+        for content in [&mut self.current, &mut self.synced] {
+            if let Some(byte) = content.get_mut(at) {
+                *byte ^= bit;
+            }
+        }
     }
 
     pub(super) fn set_len(&mut self, len: usize) {
@@ -179,7 +166,15 @@ impl Change {
     /// Applies some of the sectors that a write touches; a change of length is not torn.
     fn apply_torn(&self, content: &mut Vec<u8>, rng: &mut Rng) {
         let Self::Write { offset, bytes } = self else { return self.apply(content) };
-        let sector = if rng.coin() { 512 } else { 4096 };
+        let sector = match rng.below(5) {
+            0 | 1 => 512,
+            2 | 3 => 4096,
+            _ => {
+                // The length is in the journal, the bytes are not on the device.
+                content.resize(content.len().max(offset + bytes.len()), 0);
+                return;
+            }
+        };
         let mut done = 0;
         while done < bytes.len() {
             let at = offset + done;
@@ -219,8 +214,13 @@ impl Disk {
         }
     }
 
+    /// How many more bytes of content fit.
+    pub(super) fn free(&self) -> u64 {
+        if self.capacity >= UNBOUNDED { self.capacity } else { self.capacity.saturating_sub(self.used()) }
+    }
+
     /// Bytes of content that have a name.
-    pub(super) fn used(&self) -> u64 {
+    fn used(&self) -> u64 {
         self.reachable()
             .into_iter()
             .map(|id| match self.nodes.get(&id) {
@@ -270,31 +270,11 @@ impl Disk {
         }
     }
 
-    /// Whether an operation fails now, by appointment or by chance.
-    pub(super) fn fails(&mut self, operation: DiskOperation, rng: &mut Rng) -> bool {
-        if let Some(left) = self.appointments.get_mut(&operation) {
-            *left -= 1;
-            if *left == 0 {
-                self.appointments.remove(&operation);
-                return true;
-            }
-        }
-        rng.per_million(match operation {
-            DiskOperation::Read => self.faults.read_errors,
-            DiskOperation::Write => self.faults.write_errors,
-            DiskOperation::Sync => self.faults.sync_errors,
-            DiskOperation::Name => self.faults.name_errors,
-        })
-    }
-
-    pub(super) fn fail_at(&mut self, operation: DiskOperation, nth: u64) {
-        self.appointments.insert(operation, nth.max(1));
-    }
-
-    /// The process is gone: its open files and locks are.
+    /// The process is gone: its open files and locks are. What it wrote stays in the page cache.
     pub(super) fn forget_handles(&mut self) {
         self.generation += 1;
         self.locks.clear();
+        self.faults.restart();
     }
 
     pub(super) fn power_cut(&mut self, rng: &mut Rng) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::context::Context;
-use super::disk::{Disk, DiskOperation, FileNode, Node, NodeId};
+use super::disk::{Disk, FileNode, Node, NodeId};
+use super::faults::DiskOperation;
 use super::fs;
 use super::rng::Rng;
 use super::world::World;
@@ -104,8 +105,11 @@ impl File {
         let state = &mut *self.world.state.lock();
         let wall_ms = state.wall_clock_ms();
         let disk = &mut state.hosts[self.host].disk;
-        let result =
-            if disk.generation == self.generation { act(disk, &mut state.rng, wall_ms) } else { Err(Errno::IO) };
+        let result = if disk.generation == self.generation {
+            disk.faults.begin(&self.path).and_then(|()| act(disk, &mut state.rng, wall_ms))
+        } else {
+            Err(Errno::IO)
+        };
         let outcome = result.as_ref().map(|_| ()).map_err(|errno| errno.raw_os_error());
         state.note(format_args!("{operation} {} {outcome:?}", self.path.display()));
         result.map_err(|errno| named(operation, &self.path, errno.into()))
@@ -118,7 +122,7 @@ impl File {
     /// How long the file may become.
     fn room(&self, disk: &mut Disk) -> Result<u64, Errno> {
         let len = self.file(disk)?.current.len() as u64;
-        Ok(len.saturating_add(disk.capacity.saturating_sub(disk.used())))
+        Ok(len.saturating_add(disk.free()))
     }
 
     /// One read; returns how much was read, 0 at the end of the file. May return less than there is.
@@ -128,10 +132,15 @@ impl File {
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.act("read", |disk, rng, _| {
             fs::fail_sometimes(disk, DiskOperation::Read, rng)?;
-            let short = rng.per_million(disk.faults.short_reads);
-            let content = &self.file(disk)?.current;
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-            let mut len = buf.len().min(content.len() - start);
+            let rates = disk.faults.rates();
+            let (short, rots) = (rng.per_million(rates.short_reads), rng.per_million(rates.bit_rot));
+            let file = self.file(disk)?;
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.current.len());
+            let mut len = buf.len().min(file.current.len() - start);
+            if rots {
+                file.rot(start..start + len, rng);
+            }
+            let content = &file.current;
             if short && len > 1 {
                 len = 1 + rng.index(len - 1);
             }
@@ -149,23 +158,44 @@ impl File {
             if !self.writable {
                 return Err(Errno::BADF);
             }
-            let start = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
-            let (mut len, mut failure) = (buf.len(), None);
-            if disk.fails(DiskOperation::Write, rng) {
-                (len, failure) = (rng.index(buf.len() + 1), Some(Errno::IO));
+            let mut at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
+            let mut rest = buf;
+            loop {
+                let short = rest.len() > 1 && rng.per_million(disk.faults.rates().short_writes);
+                let len = if short { 1 + rng.index(rest.len() - 1) } else { rest.len() };
+                let piece = rest.split_off(..len).unwrap_or_default();
+                self.write_piece(disk, rng, wall_ms, at, piece)?;
+                at += piece.len();
+                if rest.is_empty() {
+                    return Ok(());
+                }
             }
-            let room = self.room(disk)?;
-            if (start + len) as u64 > room {
-                (len, failure) =
-                    (usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(start), Some(Errno::NOSPC));
-            }
-            let file = self.file(disk)?;
-            file.modified_ms = wall_ms;
-            if len > 0 {
-                file.write(start, &buf[..len]);
-            }
-            failure.map_or(Ok(()), Err)
         })
+    }
+
+    /// What the system takes at once. Of a piece that fails, a part is in the file.
+    fn write_piece(
+        &self,
+        disk: &mut Disk,
+        rng: &mut Rng,
+        wall_ms: i64,
+        start: usize,
+        piece: &[u8],
+    ) -> Result<(), Errno> {
+        let (mut len, mut failure) = (piece.len(), None);
+        if disk.faults.effect().is_err() || disk.faults.fails(DiskOperation::Write, rng) {
+            (len, failure) = (rng.index(piece.len() + 1), Some(Errno::IO));
+        }
+        let room = self.room(disk)?;
+        if (start + len) as u64 > room {
+            (len, failure) = (usize::try_from(room).unwrap_or(usize::MAX).saturating_sub(start), Some(Errno::NOSPC));
+        }
+        let file = self.file(disk)?;
+        file.modified_ms = wall_ms;
+        if len > 0 {
+            file.write(start, &piece[..len]);
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// Writes all of `bufs`, one after the other, from `offset`, as one write. Uses up `bufs`.
@@ -213,7 +243,8 @@ impl File {
     /// EIO, injected or after a crash.
     pub fn sync_data(&self) -> io::Result<()> {
         let result = self.act("sync", |disk, rng, _| {
-            let failed = disk.fails(DiskOperation::Sync, rng);
+            disk.faults.effect()?;
+            let failed = disk.faults.fails(DiskOperation::Sync, rng);
             let file = self.file(disk)?;
             if failed {
                 file.fail_sync(rng);

@@ -6,7 +6,8 @@ use std::path::{Component, Path};
 use rustix::io::Errno;
 
 use super::context::Context;
-use super::disk::{DirNode, Disk, DiskOperation, FileNode, Node, NodeId, ROOT};
+use super::disk::{DirNode, Disk, FileNode, Node, NodeId, ROOT};
+use super::faults::DiskOperation;
 pub use super::file::File;
 use super::rng::Rng;
 use crate::fs::{DirEntry, Space, named};
@@ -14,8 +15,12 @@ use crate::fs::{DirEntry, Space, named};
 /// What a sync costs at least.
 pub(super) const SYNC_NS: u64 = 100_000;
 
+/// Comes before an operation, and before each effect of it if it has any.
 pub(super) fn fail_sometimes(disk: &mut Disk, operation: DiskOperation, rng: &mut Rng) -> Result<(), Errno> {
-    if disk.fails(operation, rng) { Err(Errno::IO) } else { Ok(()) }
+    if operation != DiskOperation::Read {
+        disk.faults.effect()?;
+    }
+    if disk.faults.fails(operation, rng) { Err(Errno::IO) } else { Ok(()) }
 }
 
 /// Acts on the current host's disk, unless the caller belongs to an earlier life of the host.
@@ -28,7 +33,11 @@ pub(super) fn on_disk<T>(
     let state = &mut *context.world.state.lock();
     let wall_ms = state.wall_clock_ms();
     let host = &mut state.hosts[context.host];
-    let result = if host.life == context.life { act(&mut host.disk, &mut state.rng, wall_ms) } else { Err(Errno::IO) };
+    let result = if host.life == context.life {
+        host.disk.faults.begin(path).and_then(|()| act(&mut host.disk, &mut state.rng, wall_ms))
+    } else {
+        Err(Errno::IO)
+    };
     let outcome = result.as_ref().map(|_| ()).map_err(|errno| errno.raw_os_error());
     state.note(format_args!("{operation} {} {outcome:?}", path.display()));
     result.map_err(|errno| named(operation, path, errno.into()))
@@ -242,6 +251,6 @@ pub fn space(path: impl AsRef<Path>) -> io::Result<Space> {
     let path = path.as_ref();
     on_disk("stat", path, |disk, _, _| {
         find(disk, path)?;
-        Ok(Space { total: disk.capacity, available: disk.capacity.saturating_sub(disk.used()) })
+        Ok(Space { total: disk.capacity, available: disk.free() })
     })
 }

@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::sync::Notify;
 
 use super::context::Context;
-use super::disk::{Disk, DiskFaults, DiskOperation};
+use super::disk::Disk;
+use super::faults::{DiskFaults, DiskOperation};
 use super::network::Link;
 use super::world::{State, World};
 use super::{executor, task};
@@ -122,12 +124,17 @@ impl Host {
 
     /// Makes operations of its disk fail at random from now on.
     pub fn set_disk_faults(&self, faults: DiskFaults) {
-        self.world.state.lock().hosts[self.index].disk.faults = faults;
+        self.world.state.lock().hosts[self.index].disk.faults.set(faults, None);
+    }
+
+    /// As [`Host::set_disk_faults`], for files in one directory only: the host has several devices, and one is failing.
+    pub fn set_disk_faults_below(&self, dir: impl AsRef<Path>, faults: DiskFaults) {
+        self.world.state.lock().hosts[self.index].disk.faults.set(faults, Some(dir.as_ref()));
     }
 
     /// Makes the `nth` (from 1) operation of a kind fail from now on, once.
     pub fn fail_disk_at(&self, operation: DiskOperation, nth: u64) {
-        self.world.state.lock().hosts[self.index].disk.fail_at(operation, nth);
+        self.world.state.lock().hosts[self.index].disk.faults.fail_at(operation, nth);
     }
 
     /// Sizes its disk, in bytes of file content; writes beyond fail as on a full disk.

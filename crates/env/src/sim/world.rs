@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -25,6 +26,9 @@ pub(super) const WALL_CLOCK_START_MS: i64 = 1_767_225_600_000;
 #[derive(Debug)]
 pub(super) struct World {
     seed: u64,
+    planted: Option<String>,
+    /// How often the planted bug was asked for.
+    planted_reached: AtomicU64,
     pub(super) ready: Arc<Ready>,
     pub(super) state: Mutex<State>,
 }
@@ -48,7 +52,7 @@ pub(super) struct State {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> Arc<Self> {
+    pub(super) fn new(seed: u64, planted: Option<&str>) -> Arc<Self> {
         let state = State {
             now_ns: 0,
             steps: 0,
@@ -63,7 +67,25 @@ impl World {
             network: Network::default(),
             lost_panics: Vec::new(),
         };
-        Arc::new(Self { seed, ready: Arc::new(Ready::default()), state: Mutex::new(state) })
+        Arc::new(Self {
+            seed,
+            planted: planted.map(str::to_owned),
+            planted_reached: AtomicU64::new(0),
+            ready: Arc::new(Ready::default()),
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn has_planted(&self, bug: &str) -> bool {
+        let has = self.planted.as_deref() == Some(bug);
+        if has {
+            self.planted_reached.fetch_add(1, Ordering::Relaxed);
+        }
+        has
+    }
+
+    pub(super) fn planted_reached(&self) -> u64 {
+        self.planted_reached.load(Ordering::Relaxed)
     }
 
     pub(super) fn seed(&self) -> u64 {
