@@ -26,5 +26,6 @@ fn main() {
         }
     }
     fs::write(out.join("api_keys.rs"), ottla_protocol_gen::emit::emit_api_keys(&files)).expect("OUT_DIR is writable");
+    fs::write(out.join("schemas.rs"), ottla_protocol_gen::emit::emit_schemas(&files)).expect("OUT_DIR is writable");
     fs::write(out.join("index.rs"), ottla_protocol_gen::emit::emit_index(&files)).expect("OUT_DIR is writable");
 }

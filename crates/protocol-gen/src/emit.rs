@@ -5,11 +5,14 @@
 //! `crate::{reader, writer, message}` of `ottla-protocol`.
 
 mod expressions;
+mod schemas;
 
 use std::fmt::Write as _;
 
 use crate::definition::{Field, Kind, Message, Versions};
 use expressions::{default, differs, ident};
+
+pub use schemas::emit_schemas;
 
 /// The module of one message, or `None` for one that has no valid version left.
 #[must_use]

@@ -50,6 +50,8 @@ pub struct LegacyMessage<'a> {
     pub key: Option<&'a [u8]>,
     /// Value, or null.
     pub value: Option<&'a [u8]>,
+    /// Its bytes as they stand there, or in the wrapper; [`LegacyEntry::read`] tells their checksum.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> LegacyEntry<'a> {
@@ -173,6 +175,7 @@ pub fn messages<'a>(
             timestamp: entry.timestamp,
             key: entry.key,
             value: entry.value,
+            bytes: entry.bytes,
         }))));
     }
     let packed = entry.value.ok_or(BatchError::Record { index: 0, what: "a wrapper has no value" })?;
@@ -227,6 +230,7 @@ impl<'a> Iterator for Messages<'a> {
                     timestamp: timestamp.unwrap_or(entry.timestamp),
                     key: entry.key,
                     value: entry.value,
+                    bytes: entry.bytes,
                 })
             }),
         }

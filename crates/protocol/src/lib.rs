@@ -6,6 +6,7 @@
 //!            messages::<module>::<Message> ── writer ──> bytes + holes for records   writer
 //!   records  batches, walked in place or unpacked within a limit                     record_batch, records, compression
 //!            what brokers wrote before Kafka 0.11                                    legacy_records
+//!   tables   the same definitions as data, for tools that tell a record field by field               schema
 //!   words    error codes, uuids, the keys of control records                         error_code, ids, control_record
 //! ```
 //!
@@ -26,6 +27,7 @@ pub mod messages;
 pub mod reader;
 pub mod record_batch;
 pub mod records;
+pub mod schema;
 mod varint;
 pub mod writer;
 

@@ -5,6 +5,8 @@ mod every_message;
 use every_message::random::Random;
 use every_message::sample::{Fill, sample};
 use every_message::{codecs, definitions, versions};
+use ottla_protocol::reader::Reader;
+use ottla_protocol::schema;
 
 const ROUNDS: u64 = 40;
 
@@ -27,6 +29,27 @@ fn every_message_at_every_version_writes_the_bytes_that_it_read() {
         }
     }
     assert!(cases > 50_000, "only {cases} cases were tried");
+}
+
+#[test]
+fn the_tables_read_what_the_types_read() {
+    let definitions = definitions();
+    let mut cases = 0;
+    for schema in schema::LOGGED {
+        let (module, message) = definitions.iter().find(|(_, m)| m.name == schema.name).expect("a definition");
+        for version in versions(message) {
+            for (fill, rounds) in [(Fill::Defaults, 1), (Fill::Random, ROUNDS), (Fill::UnknownTags, ROUNDS)] {
+                for round in 0..rounds {
+                    let bytes = sample(message, version, fill, &mut Random::of(module, version, round));
+                    let mut r = Reader::new(&bytes);
+                    let read = schema.visit(&mut r, version, &mut ());
+                    assert_eq!((read, r.remaining()), (Ok(()), 0), "{module} version {version} round {round}");
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert!(cases > 5_000, "only {cases} cases were tried");
 }
 
 #[test]

@@ -16,15 +16,18 @@ const WINDOW_BYTES: usize = 8192;
 const SKIP_FROM_BYTES: u64 = 2048;
 
 /// A batch and where it lies in the file.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BatchAt {
-    pub(crate) position: u64,
-    pub(crate) header: BatchHeader,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchAt {
+    /// Where it begins, in bytes.
+    pub position: u64,
+    /// Its head. A message of magic 0 or 1 is told as a batch of one record at the message's offset.
+    pub header: BatchHeader,
 }
 
 impl BatchAt {
     /// Where the next batch begins.
-    pub(crate) fn end(&self) -> u64 {
+    #[must_use]
+    pub fn end(&self) -> u64 {
         self.position + self.header.size_bytes() as u64
     }
 }

@@ -5,6 +5,7 @@
 //!       │           │                      └──────> batch_scan: from head to head through a file
 //!       │           ├──> validator, producer_state, leader_epoch_cache, retention: pure decisions
 //!       │           └──> loader ──> recovery: what a process finds when it opens a log
+//!       │   inspect: what tools read of a directory that may be another process's
 //!       └──> log_dir, meta_properties, checkpoint, clean_shutdown: what a log directory says of itself
 //! ```
 //! What is absent: this crate knows offsets, epochs and batches; it knows no request, replica, group or quorum. It never
@@ -19,6 +20,7 @@ mod config;
 mod entry_file;
 mod error;
 mod file_names;
+pub mod inspect;
 mod leader_epoch_cache;
 mod loader;
 mod log;

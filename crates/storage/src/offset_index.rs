@@ -21,9 +21,20 @@ pub(crate) const ENTRY_BYTES: usize = 8;
 
 /// An entry with its offset made absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OffsetPosition {
-    pub(crate) offset: i64,
-    pub(crate) position: u64,
+pub struct OffsetPosition {
+    /// Last offset of a batch.
+    pub offset: i64,
+    /// Where the batch begins in the file, in bytes.
+    pub position: u64,
+}
+
+/// Reads an entry of the index of the segment at `base_offset`.
+pub(crate) fn decode(base_offset: i64, entry: &[u8; ENTRY_BYTES]) -> OffsetPosition {
+    let [a, b, c, d, e, f, g, h] = *entry;
+    OffsetPosition {
+        offset: base_offset.saturating_add(i64::from(i32::from_be_bytes([a, b, c, d]))),
+        position: u64::from(u32::from_be_bytes([e, f, g, h])),
+    }
 }
 
 /// See the module.
@@ -44,11 +55,7 @@ impl OffsetIndex {
     }
 
     fn decode(&self, entry: &[u8; ENTRY_BYTES]) -> OffsetPosition {
-        let [a, b, c, d, e, f, g, h] = *entry;
-        OffsetPosition {
-            offset: self.base_offset + i64::from(i32::from_be_bytes([a, b, c, d])),
-            position: u64::from(u32::from_be_bytes([e, f, g, h])),
-        }
+        decode(self.base_offset, entry)
     }
 
     /// Notes that the batch at `position` ends with `last_offset`. False when the file of `max_bytes` is full or the

@@ -47,6 +47,11 @@ pub(crate) fn encode(state: &ProducerState) -> Vec<u8> {
 
 /// Reads the file's bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<ProducerState, String> {
+    decode_entries(bytes).map(ProducerState::from_entries)
+}
+
+/// Reads the file's bytes, producers in the order of the file.
+pub(crate) fn decode_entries(bytes: &[u8]) -> Result<impl Iterator<Item = (i64, ProducerEntry)>, String> {
     let head = bytes.first_chunk::<HEAD_BYTES>().ok_or("shorter than its head")?;
     let [v0, v1, c0, c1, c2, c3, n0, n1, n2, n3] = *head;
     let version = i16::from_be_bytes([v0, v1]);
@@ -61,7 +66,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<ProducerState, String> {
     if !rest.is_empty() || usize::try_from(count) != Ok(entries.len()) {
         return Err(format!("{count} producers are announced, {} are there", entries.len()));
     }
-    Ok(ProducerState::from_entries(entries.iter().map(decode_entry)))
+    Ok(entries.iter().map(decode_entry))
 }
 
 fn decode_entry(bytes: &[u8; ENTRY_BYTES]) -> (i64, ProducerEntry) {

@@ -40,7 +40,7 @@ impl BatchMemory {
         self.last_offset - i64::from(self.offset_delta)
     }
 
-    fn first_sequence(&self) -> i32 {
+    pub(crate) fn first_sequence(&self) -> i32 {
         // Counted backwards over the wrap from 0 to i32::MAX.
         let first = i64::from(self.last_sequence) - i64::from(self.offset_delta);
         if self.last_sequence == NO_SEQUENCE { NO_SEQUENCE } else { (first & i64::from(i32::MAX)) as i32 }

@@ -21,9 +21,20 @@ pub(crate) const ENTRY_BYTES: usize = 12;
 
 /// An entry with its offset made absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TimestampOffset {
-    pub(crate) timestamp: i64,
-    pub(crate) offset: i64,
+pub struct TimestampOffset {
+    /// Largest timestamp so far, in ms.
+    pub timestamp: i64,
+    /// Last offset of the batch that has it.
+    pub offset: i64,
+}
+
+/// Reads an entry of the index of the segment at `base_offset`.
+pub(crate) fn decode(base_offset: i64, entry: &[u8; ENTRY_BYTES]) -> TimestampOffset {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *entry;
+    TimestampOffset {
+        timestamp: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        offset: base_offset.saturating_add(i64::from(i32::from_be_bytes([i, j, k, l]))),
+    }
 }
 
 /// See the module.
@@ -44,11 +55,7 @@ impl TimeIndex {
     }
 
     fn decode(&self, entry: &[u8; ENTRY_BYTES]) -> TimestampOffset {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = *entry;
-        TimestampOffset {
-            timestamp: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            offset: self.base_offset + i64::from(i32::from_be_bytes([i, j, k, l])),
-        }
+        decode(self.base_offset, entry)
     }
 
     /// Adds an entry if its timestamp is larger than the last one's.

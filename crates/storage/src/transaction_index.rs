@@ -32,6 +32,20 @@ pub struct AbortedTransaction {
     pub last_stable_offset: i64,
 }
 
+/// Reads an entry, whatever version it says that it has.
+pub(crate) fn decode(entry: &[u8; ENTRY_BYTES]) -> AbortedTransaction {
+    let number = |at: usize| {
+        let bytes = entry.get(at..at + 8).and_then(|b| b.first_chunk::<8>()).copied().unwrap_or_default();
+        i64::from_be_bytes(bytes)
+    };
+    AbortedTransaction {
+        producer_id: number(2),
+        first_offset: number(10),
+        last_offset: number(18),
+        last_stable_offset: number(26),
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct TransactionIndex {
@@ -64,20 +78,7 @@ impl TransactionIndex {
 
     /// All of them.
     pub(crate) fn all(&self) -> Result<Vec<AbortedTransaction>, StorageError> {
-        let number = |entry: &[u8; ENTRY_BYTES], at: usize| {
-            let bytes = entry.get(at..at + 8).and_then(|b| b.first_chunk::<8>()).copied().unwrap_or_default();
-            i64::from_be_bytes(bytes)
-        };
-        let entries = self.file.all()?;
-        Ok(entries
-            .iter()
-            .map(|e| AbortedTransaction {
-                producer_id: number(e, 2),
-                first_offset: number(e, 10),
-                last_offset: number(e, 18),
-                last_stable_offset: number(e, 26),
-            })
-            .collect())
+        Ok(self.file.all()?.iter().map(decode).collect())
     }
 
     /// Keeps the transactions whose marker lies below `offset`.

@@ -1,4 +1,4 @@
-//! The verbs of `ottla`, one file each. All but `server` and `storage` are clients like any other: they work with every
+//! The verbs of `ottla`, one file each. All but `server`, `storage` and `log` are clients like any other: they work with every
 //! Kafka cluster.
 
 pub(crate) mod advice;
@@ -7,6 +7,7 @@ mod completions;
 mod connect;
 mod consume;
 mod group;
+mod log;
 mod produce;
 mod record_format;
 mod storage;
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Describe the cluster
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Look into the files of logs
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -63,6 +67,7 @@ impl Command {
         match self {
             Self::Server(args) => serve::run(&args),
             Self::Storage(args) => storage::run(&args).map(|()| ExitCode::SUCCESS),
+            Self::Log(command) => log::run(&command),
             Self::Topic(command) => tool(Box::pin(topic::run(command))),
             Self::Produce(args) => tool(Box::pin(produce::run(args))),
             Self::Consume(args) => tool(Box::pin(consume::run(args))),

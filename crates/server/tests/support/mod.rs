@@ -126,3 +126,17 @@ pub fn names(dir: &Path, ending: &str) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap_or_default();
     entries.into_iter().map(|e| e.name).filter(|name| name.ends_with(ending)).collect()
 }
+
+/// How a run of `ottla` ended.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `ottla` to its end.
+pub fn ottla<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
+    let out = std::process::Command::new(binary()).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran { code: out.status.code(), stdout: text(&out.stdout), stderr: text(&out.stderr) }
+}
