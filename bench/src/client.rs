@@ -3,17 +3,15 @@
 //! `bench/rdkafka` names the crate; Cargo fetches it, and librdkafka's own configure and make build it under target/.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::broker::PORT;
-use crate::workload::Workload;
 
-const TOPIC: &str = "bench";
-/// What the workloads do not need of librdkafka: then it needs no libraries of the system.
-const CONFIGURE: [&str; 6] =
-    ["--disable-ssl", "--disable-gssapi", "--disable-curl", "--disable-zstd", "--disable-lz4-ext", "--enable-static"];
+/// What the workloads do not need of librdkafka: then it needs no libraries of the system but zstd's.
+const CONFIGURE: [&str; 5] =
+    ["--disable-ssl", "--disable-gssapi", "--disable-curl", "--disable-lz4-ext", "--enable-static"];
 
 /// The load generator.
 pub struct Client {
@@ -23,8 +21,8 @@ pub struct Client {
 /// What it says of a run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Load {
-    /// Messages acknowledged.
-    pub delivered: u64,
+    /// Messages acknowledged, or read.
+    pub messages: u64,
     /// From the first to the last of them.
     pub milliseconds: u64,
 }
@@ -48,31 +46,71 @@ impl Client {
         Ok(Self { binary })
     }
 
-    /// Sends messages and waits until all are acknowledged.
-    pub fn produce(&self, workload: &Workload, messages: u64) -> Result<Load> {
-        let mut command = Command::new(&self.binary);
-        command.args(["-P", "-t", TOPIC, "-p", "0", "-a", "-1", "-b", &format!("127.0.0.1:{PORT}")]);
-        command.args(["-s", &workload.size.to_string(), "-c", &messages.to_string()]);
-        for property in workload.properties {
-            command.args(["-X", property]);
+    /// Sends messages with several processes at once, each to a topic of its own, and waits until all are acknowledged.
+    pub fn produce(&self, processes: u64, size: u32, messages: u64, properties: &[&str]) -> Result<Load> {
+        let each = messages.div_ceil(processes);
+        let mut children = Vec::new();
+        for process in 0..processes {
+            let mut command = self.command(&["-P", "-a", "-1"], process, each);
+            command.args(["-s", &size.to_string()]);
+            for property in properties {
+                command.args(["-X", property]);
+            }
+            children.push(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
         }
-        let output = command.output().with_context(|| self.binary.display().to_string())?;
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        let load = said.lines().rev().find_map(parse).with_context(|| format!("no result in its words:\n{said}"))?;
-        if load.delivered != messages {
-            bail!("only {} of {messages} messages were acknowledged:\n{said}", load.delivered);
+        let mut whole = Load { messages: 0, milliseconds: 0 };
+        for child in children {
+            let load = finish(child, produced)?;
+            ensure!(load.messages == each, "only {} of {each} messages were acknowledged", load.messages);
+            whole.messages += load.messages;
+            whole.milliseconds = whole.milliseconds.max(load.milliseconds);
         }
+        Ok(whole)
+    }
+
+    /// Reads messages from the beginning of the first topic.
+    pub fn consume(&self, messages: u64) -> Result<Load> {
+        let mut command = self.command(&["-C", "-o", "beginning"], 0, messages);
+        // Enough in flight that the client's own queue is not what is measured.
+        command.args(["-X", "queued.max.messages.kbytes=262144", "-X", "fetch.message.max.bytes=8388608"]);
+        let load = finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?, consumed)?;
+        ensure!(load.messages >= messages, "only {} of {messages} messages were read", load.messages);
         Ok(load)
+    }
+
+    fn command(&self, mode: &[&str], topic: u64, messages: u64) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(mode).args(["-t", &format!("bench-{topic}"), "-p", "0", "-c", &messages.to_string()]);
+        command.args(["-b", &format!("127.0.0.1:{PORT}")]);
+        command
     }
 }
 
+fn finish(child: Child, parse: fn(&str) -> Option<Load>) -> Result<Load> {
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if said.contains("compression codec") && said.contains("not supported") {
+        bail!("the load would not have been compressed:\n{said}");
+    }
+    said.lines()
+        .rev()
+        .find_map(parse)
+        .with_context(|| format!("no result in the words of rdkafka_performance:\n{said}"))
+}
+
 /// Reads `% N messages produced (B bytes), N delivered (offset O, 0 failed) in Mms: …`.
-fn parse(line: &str) -> Option<Load> {
+fn produced(line: &str) -> Option<Load> {
     let (before, after) = line.split_once(" delivered ")?;
-    let delivered = before.rsplit([' ', ',']).next()?.parse().ok()?;
+    let messages = before.rsplit([' ', ',']).next()?.parse().ok()?;
     let (_, time) = after.split_once(") in ")?;
-    let milliseconds = time.split_once("ms")?.0.parse().ok()?;
-    Some(Load { delivered, milliseconds })
+    Some(Load { messages, milliseconds: time.split_once("ms")?.0.parse().ok()? })
+}
+
+/// Reads `% N messages (B bytes) consumed in Mms: …`.
+fn consumed(line: &str) -> Option<Load> {
+    let (before, after) = line.split_once(" consumed in ")?;
+    let messages = before.strip_prefix("% ")?.split_once(" messages")?.0.parse().ok()?;
+    Some(Load { messages, milliseconds: after.split_once("ms")?.0.parse().ok()? })
 }
 
 /// Where Cargo has put librdkafka.
@@ -81,9 +119,7 @@ fn source(root: &Path) -> Result<PathBuf> {
         .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", "bench/rdkafka/Cargo.toml"])
         .current_dir(root)
         .output()?;
-    if !output.status.success() {
-        bail!("cargo cannot fetch rdkafka-sys: {}", String::from_utf8_lossy(&output.stderr));
-    }
+    ensure!(output.status.success(), "cargo cannot fetch rdkafka-sys: {}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let package = packages.iter().find(|package| package["name"] == "rdkafka-sys").context("no rdkafka-sys")?;
@@ -108,7 +144,10 @@ mod tests {
     fn its_last_line_is_understood() {
         let line = "% 200000 messages produced (20000000 bytes), 199990 delivered (offset 199999, 10 failed) in 133ms: \
                     1494611 msgs/s and 149.46 MB/s, 0 produce failures, 0 in queue, no compression";
-        assert_eq!(parse(line), Some(Load { delivered: 199_990, milliseconds: 133 }));
-        assert_eq!(parse("% Sending 200000 messages of size 100 bytes"), None);
+        assert_eq!(produced(line), Some(Load { messages: 199_990, milliseconds: 133 }));
+        assert_eq!(produced("% Sending 200000 messages of size 100 bytes"), None);
+        let line = "% 1500000 messages (1536000000 bytes) consumed in 1234ms: 1215559 msgs/s (1244.73 MB/s)";
+        assert_eq!(consumed(line), Some(Load { messages: 1_500_000, milliseconds: 1_234 }));
+        assert_eq!(consumed("% INTERVAL: 10 messages (10 bytes) produced"), None);
     }
 }

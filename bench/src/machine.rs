@@ -60,3 +60,16 @@ pub fn sync() -> Result<()> {
     ensure!(Command::new("sync").status()?.success(), "sync failed");
     Ok(())
 }
+
+/// The day, UTC.
+pub fn today() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%F"]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What is measured, as git describes it.
+pub fn commit(root: &std::path::Path) -> String {
+    let output =
+        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=10"]).current_dir(root).output();
+    output.map_or("unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

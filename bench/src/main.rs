@@ -1,51 +1,63 @@
-//! Measures what a message costs the broker: Ottla beside the floor broker (`bench/floor`), alternating, under
+//! Measures what a message costs the broker: Ottla beside the floor broker (`bench/floor`) and Apache Kafka, alternating, under
 //! librdkafka's own rdkafka_performance.
 //!
 //! ```text
-//! for each workload, for each round:            floor, Ottla   or   Ottla, floor
+//! for each workload, for each round:            floor, Ottla, Kafka, Kafka tuned   or the other way round
 //!     warm memory, sync ─> start on a fresh directory ─> warm-up ─> CPU clock ─> load ─> CPU clock ─> kill
+//!
+//! workload.rs   the rows            broker.rs   who is measured      client.rs, probe.rs   who loads
+//! run.rs        one run             process.rs  the kernel's figures machine.rs            the machine
+//! results.rs    results.json        report.rs, plot.rs               RESULTS.md, results.svg
 //! ```
 //!
-//! The figure is broker CPU (user and system, by the process's own clock) per message, as the ratio of a round's two runs:
-//! wall-clock throughput on a small machine measures the client. Rounds in which the hypervisor took more than
-//! [`MAX_STOLEN_PERCENT`] are repeated. `bench/RESULTS.md` is written by a full run only.
+//! The figure is broker CPU (user and system, by the process's own clock) per message, as the ratio of a round's runs: wall-clock
+//! throughput on a small machine measures the client. Rounds in which the hypervisor took more than [`MAX_STOLEN_PERCENT`] are
+//! repeated. Each row is written to `bench/results.json` as soon as it is complete, and `bench/RESULTS.md` and `bench/results.svg`
+//! from that file.
 #![allow(clippy::disallowed_methods, reason = "a tool beside the product: it starts processes and reads clocks")]
 
 mod broker;
 mod client;
 mod machine;
-mod meter;
+mod plot;
+mod probe;
+mod process;
 mod report;
+mod results;
+mod run;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
 use broker::Kind;
 use client::Client;
-use meter::Run;
+use machine::Machine;
+use results::{Results, Row};
+use run::Run;
 use workload::{WORKLOADS, Workload};
 
 /// Rounds in which more CPU time than this was stolen do not count.
 const MAX_STOLEN_PERCENT: f64 = 5.0;
-/// No workload may cost more than this many floors.
-const MAX_RATIO: f64 = 4.0;
 
 const HELP: &str = "\
-cargo xtask bench [--rounds N] [--only WORKLOAD] [--scale FRACTION] [--floor-only] [--print]
+cargo xtask bench [WORKLOAD...] [--rounds N] [--scale FRACTION] [--without-kafka] [--without-ottla] [--print]
 
+  WORKLOAD           a row's name or the beginning of it: w1, w1-1kb, w3; all without one
   --rounds N         rounds of each workload (5)
-  --only WORKLOAD    one of: 100b, 1kb, single
-  --scale FRACTION   of the messages of a full run (1), to try the harness
-  --floor-only       leaves Ottla out, to try the harness
-  --print            prints the results instead of writing bench/RESULTS.md; so do --only, --scale and --floor-only";
+  --scale FRACTION   of the messages of a full run (1), to try the harness; implies --print
+  --without-kafka    leaves Apache Kafka out, whose warm-up takes a minute a run; implies --print
+  --without-ottla    leaves Ottla out, to try the harness; implies --print
+  --print            prints the results instead of writing them to bench/";
 
 struct Options {
     rounds: usize,
-    only: Option<String>,
+    only: Vec<String>,
     scale: f64,
-    floor_only: bool,
+    kafka: bool,
+    ottla: bool,
     print: bool,
 }
 
@@ -55,80 +67,100 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let root = root();
+    let chosen: Vec<&Workload> = WORKLOADS
+        .iter()
+        .filter(|workload| {
+            options.only.is_empty() || options.only.iter().any(|name| workload.name.starts_with(name.as_str()))
+        })
+        .collect();
+    ensure!(!chosen.is_empty(), "there is no such workload\n{HELP}");
     let client = Client::build(&root)?;
     let mut kinds = vec![Kind::build_floor(&root)?];
-    if !options.floor_only {
+    if options.ottla {
         kinds.push(Kind::build_ottla(&root)?);
     }
-    let before = machine::Machine::look();
-    let mut results = Vec::new();
-    for workload in WORKLOADS.iter().filter(|w| options.only.as_deref().is_none_or(|only| only == w.name)) {
-        results.push((workload, measure(workload, &kinds, &client, &options)?));
+    if options.kafka {
+        kinds.extend(Kind::kafkas(&root)?);
     }
-    ensure!(!results.is_empty(), "there is no such workload\n{HELP}");
-    let text = report::text(&results, &before, &machine::Machine::look(), &root);
-    if options.print || options.only.is_some() || options.floor_only || options.scale < 1.0 {
-        println!("{text}");
-    } else {
-        std::fs::write(root.join("bench/RESULTS.md"), &text)?;
-        println!("{text}\nwritten to bench/RESULTS.md");
+    let mut results = if options.print { Results::default() } else { results::read(&root)? };
+    let mut over = Vec::new();
+    for workload in chosen {
+        let row = measure(workload, &kinds, &client, &options, &root)?;
+        over.extend(report::exceeded(workload, &row));
+        results.rows.insert(workload.name.to_owned(), row);
+        if !options.print {
+            write(&root, &results)?;
+        }
     }
-    let slow: Vec<_> = results.iter().filter(|(_, rounds)| report::median_ratio(rounds) > Some(MAX_RATIO)).collect();
-    if !slow.is_empty() {
-        bail!("{} of {} workloads cost more than {MAX_RATIO} floors", slow.len(), results.len());
-    }
+    println!("{}", report::text(&results, ""));
+    ensure!(over.is_empty(), "over its bound: {}", over.join("; "));
     Ok(())
 }
 
-fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>> {
-    let mut options = Options { rounds: 5, only: None, scale: 1.0, floor_only: false, print: false };
+fn write(root: &Path, results: &Results) -> Result<()> {
+    results::write(root, results)?;
+    // What was tried, kept by hand.
+    let notes =
+        std::fs::read_to_string(root.join("bench/NOTES.md")).map_or(String::new(), |notes| format!("\n{notes}"));
+    std::fs::write(root.join("bench/RESULTS.md"), report::text(results, &notes))?;
+    Ok(std::fs::write(root.join("bench/results.svg"), report::picture(results))?)
+}
+
+fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>> {
+    let mut options = Options { rounds: 5, only: Vec::new(), scale: 1.0, kafka: true, ottla: true, print: false };
+    let mut args = args;
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| anyhow::anyhow!("{arg} needs a value\n{HELP}"));
         match arg.as_str() {
             "--rounds" => options.rounds = value()?.parse()?,
-            "--only" => options.only = Some(value()?),
             "--scale" => options.scale = value()?.parse()?,
-            "--floor-only" => options.floor_only = true,
+            "--without-kafka" => options.kafka = false,
+            "--without-ottla" => options.ottla = false,
             "--print" => options.print = true,
             "--help" => return Ok(None),
+            name if !name.starts_with('-') => options.only.push(name.to_owned()),
             other => bail!("{other} is no option\n{HELP}"),
         }
     }
+    options.print |= options.scale < 1.0 || !options.kafka || !options.ottla;
     Ok(Some(options))
 }
 
-/// The runs of one round, in the order of `kinds`.
-type Round = Vec<Run>;
-
 /// Runs a workload until enough rounds were undisturbed, at most twice as many.
-fn measure(workload: &Workload, kinds: &[Kind], client: &Client, options: &Options) -> Result<Vec<Round>> {
-    let mut rounds = Vec::new();
+fn measure(workload: &Workload, kinds: &[Kind], client: &Client, options: &Options, root: &Path) -> Result<Row> {
+    let before = Machine::look();
+    let mut rounds: Vec<BTreeMap<String, Run>> = Vec::new();
     for attempt in 0..options.rounds * 2 {
         if rounds.len() == options.rounds {
             break;
         }
-        let stolen = meter::CpuTimes::now()?;
-        let mut round: Vec<(usize, Run)> = Vec::new();
-        let mut order: Vec<usize> = (0..kinds.len()).collect();
+        let stolen = process::CpuTimes::now()?;
+        let mut order: Vec<&Kind> = kinds.iter().collect();
         if attempt % 2 == 1 {
             order.reverse();
         }
-        for index in order {
-            let Some(kind) = kinds.get(index) else { continue };
-            let run = meter::run(kind, workload, client, options.scale)?;
-            println!("{:8} round {} {:6} {}", workload.name, attempt + 1, kind.name, run);
-            round.push((index, run));
+        let mut round = BTreeMap::new();
+        for kind in order {
+            let run = run::run(kind, workload, client, options.scale)?;
+            println!("{:10} round {} {:12} {}", workload.name, attempt + 1, kind.name, run);
+            round.insert(kind.name.to_owned(), run);
         }
         let stolen = stolen.stolen_percent_since()?;
         if stolen > MAX_STOLEN_PERCENT {
-            println!("{:8} round {} does not count: {stolen:.1} % of the CPU was stolen", workload.name, attempt + 1);
+            println!("{:10} round {} does not count: {stolen:.1} % of the CPU was stolen", workload.name, attempt + 1);
             continue;
         }
-        round.sort_by_key(|(index, _)| *index);
-        rounds.push(round.into_iter().map(|(_, run)| run).collect());
+        rounds.push(round);
     }
     ensure!(!rounds.is_empty(), "every round was disturbed: the machine is too busy to measure anything");
-    Ok(rounds)
+    let after = Machine::look();
+    Ok(Row {
+        date: machine::today()?,
+        commit: machine::commit(root),
+        machine: before.what,
+        load: [before.load, after.load],
+        rounds,
+    })
 }
 
 /// The repository: the directory above this package.

@@ -1,13 +1,15 @@
-//! The results in words and tables.
+//! The results in words, tables and one picture.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::Command;
 
-use crate::machine::Machine;
-use crate::meter::Run;
-use crate::workload::Workload;
-use crate::{MAX_RATIO, MAX_STOLEN_PERCENT, Round};
+use crate::MAX_STOLEN_PERCENT;
+use crate::plot::{self, Bar};
+use crate::results::{Results, Row};
+use crate::run::Run;
+use crate::workload::{WORKLOADS, Workload};
+
+/// The brokers in the order of columns and bars.
+pub const BROKERS: [&str; 4] = ["floor", "Ottla", "Kafka", "Kafka, tuned"];
 
 /// Median, smallest and largest.
 #[derive(Clone, Copy)]
@@ -18,76 +20,126 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.collect();
+    fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
-        let median = *values.get(values.len() / 2)?;
-        Some(Self { median, min: *values.first()?, max: *values.last()? })
+        Some(Self { median: *values.get(values.len() / 2)?, min: *values.first()?, max: *values.last()? })
     }
 
-    fn text(self, digits: usize) -> String {
+    fn text(self) -> String {
+        let digits = if self.median < 10.0 { 2 } else { 0 };
         format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.min, self.max)
     }
 }
 
-/// Ottla's broker CPU per message in floors, the median of the rounds; `None` without Ottla.
-pub fn median_ratio(rounds: &[Round]) -> Option<f64> {
-    ratios(rounds, |run| run.cpu_ns).map(|spread| spread.median)
+fn cell(values: Vec<f64>) -> String {
+    Spread::of(values).map_or("–".to_owned(), Spread::text)
 }
 
-fn ratios(rounds: &[Round], value: impl Fn(&Run) -> f64) -> Option<Spread> {
-    let pairs = rounds.iter().filter_map(|round| Some((round.first()?, round.get(1)?)));
-    Spread::of(pairs.map(|(floor, ottla)| value(ottla) / value(floor)))
+fn median(values: Vec<f64>) -> Option<f64> {
+    Spread::of(values).map(|spread| spread.median)
 }
 
-fn column(rounds: &[Round], index: usize, value: impl Fn(&Run) -> f64, digits: usize) -> String {
-    let runs = rounds.iter().filter_map(|round| round.get(index));
-    Spread::of(runs.map(value)).map_or("–".to_owned(), |spread| spread.text(digits))
+/// Ottla in Kafkas: against the one that costs less.
+fn against_kafka(row: &Row) -> Vec<f64> {
+    let cheaper = BROKERS.iter().skip(2).filter_map(|name| Some((median(row.values(name, |run| run.figure))?, name)));
+    let cheaper = cheaper.min_by(|a, b| a.0.total_cmp(&b.0));
+    cheaper.map_or(Vec::new(), |(_, name)| row.ratios(name, |run| run.figure))
+}
+
+/// A sentence for each bound that the row exceeds.
+pub fn exceeded(workload: &Workload, row: &Row) -> Vec<String> {
+    let checks = [
+        ("floors", workload.bounds.floors, median(row.ratios("floor", |run| run.figure))),
+        ("Kafkas", workload.bounds.kafkas, median(against_kafka(row))),
+    ];
+    let over = checks.iter().filter_map(|(unit, bound, value)| Some((unit, (*bound)?, (*value)?)));
+    over.filter(|(_, bound, value)| value > bound)
+        .map(|(unit, bound, value)| format!("{}: {value:.2} {unit}, the bound is {bound:.3}", workload.name))
+        .collect()
 }
 
 /// The whole report, in Markdown.
-pub fn text(results: &[(&Workload, Vec<Round>)], before: &Machine, after: &Machine, root: &Path) -> String {
+pub fn text(results: &Results, notes: &str) -> String {
     let mut text = String::from(
-        "# Results\n\nWritten by `cargo xtask bench`. Broker CPU per message of Ottla and of the floor broker (`bench/floor`: \
-         the least that a broker can do\nfor the same client), run after run in alternating order; each figure is the median \
-         of the rounds with the smallest and the\nlargest. The ratio is taken within a round, so that it survives a machine \
-         whose speed drifts. Throughput on few cores is\nthe client's, and stands here only to show that it did not break \
-         down.\n\n",
+        "# Results\n\nWritten by `cargo xtask bench` from `results.json`. Run after run in alternating order; each figure is the \
+         median of the rounds with\nthe smallest and the largest. Ratios are taken within a round, so that they survive a machine \
+         whose speed drifts. The floor\n(`bench/floor`) is the least that a broker can do for the same client; Kafka is Apache Kafka \
+         4.4.0, as shipped and tuned for two cores,\nand the ratio is to the cheaper one. Throughput on few cores is the client's, \
+         and stands here only to show that it did not break\ndown.\n\n![Ottla beside the floor and Apache Kafka](results.svg)\n\n",
     );
-    let (what, commit) = (&before.what, commit(root));
-    let _ = writeln!(text, "{what}; load {} before and {} after; commit {commit}.\n", before.load, after.load);
     text.push_str(
-        "| workload | floor, ns/msg | Ottla, ns/msg | **CPU ratio** | throughput ratio | peak RSS, MiB | rounds |\n",
+        "| workload | unit | floor | Ottla | Kafka | Kafka, tuned | **in floors** | **in Kafkas** | bounds |\n",
     );
-    text.push_str("|---|---|---|---|---|---|---|\n");
-    for (workload, rounds) in results {
-        let ratio = |spread: Option<Spread>| spread.map_or("–".to_owned(), |spread| spread.text(2));
+    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    for (workload, row) in rows(results) {
+        let _ = write!(text, "| {} | {} ", workload.title, workload.unit());
+        for broker in BROKERS {
+            let _ = write!(text, "| {} ", cell(row.values(broker, |run| run.figure)));
+        }
+        let bound = |bound: Option<f64>| {
+            bound.map_or("–".to_owned(), |bound| {
+                format!("{bound:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+            })
+        };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | **{}** | {} | {} | {} |",
-            workload.title,
-            column(rounds, 0, |run| run.cpu_ns, 0),
-            column(rounds, 1, |run| run.cpu_ns, 0),
-            ratio(ratios(rounds, |run| run.cpu_ns)),
-            ratio(ratios(rounds, |run| run.per_second)),
-            column(rounds, 1, |run| run.peak_mib, 0),
-            rounds.len()
+            "| **{}** | **{}** | {} F, {} K |",
+            cell(row.ratios("floor", |run| run.figure)),
+            cell(against_kafka(row)),
+            bound(workload.bounds.floors),
+            bound(workload.bounds.kafkas),
         );
     }
-    let gap = results.iter().flat_map(|(_, rounds)| rounds.iter().flatten()).map(|run| run.longest_gap_us).max();
-    let _ = writeln!(
+    text.push_str("\n## What else was seen\n\n");
+    text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | rounds | when, commit, load |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for (workload, row) in rows(results) {
+        let of = |broker, value: fn(&Run) -> f64| cell(row.values(broker, value));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {}, {} | {}, {}, {} | {}, {} | {} | {}, {}, {}→{} |",
+            workload.name,
+            cell(row.ratios("floor", |run| run.per_second)),
+            of("Ottla", |run| run.peak_mib),
+            of("Kafka", |run| run.peak_mib),
+            of("floor", |run| run.switches),
+            of("Ottla", |run| run.switches),
+            of("Kafka", |run| run.switches),
+            of("Ottla", |run| run.written),
+            of("Kafka", |run| run.written),
+            row.rounds.len(),
+            row.date,
+            row.commit,
+            row.load[0],
+            row.load[1],
+        );
+    }
+    let runs = || results.rows.values().flat_map(|row| row.rounds.iter().flat_map(|round| round.values()));
+    let gap = runs().map(|run| run.longest_gap_us).max().unwrap_or(0);
+    let mut machines: Vec<_> = results.rows.values().map(|row| row.machine.as_str()).collect();
+    machines.dedup();
+    let _ = write!(
         text,
-        "\nOne producer, one partition, acks=all, no compression, rdkafka_performance of librdkafka 2.12.1. CPU is user and \
-         system time by\nthe process's clock. Rounds with more than {MAX_STOLEN_PERCENT} % stolen time are repeated; a \
-         spinning thread was kept waiting for {} us at\nmost in the seconds before the runs. The bound is {MAX_RATIO} \
-         floors.",
-        gap.unwrap_or(0)
+        "\nMachine: {}. acks=all; rdkafka_performance of librdkafka 2.12.1 sends and reads, but for the start, which a probe of\nours \
+         measures. CPU is user and system time by the process's clock. Rounds with more than {MAX_STOLEN_PERCENT} % stolen time are \
+         repeated; a\nspinning thread was kept waiting for {gap} us at most in the seconds before the runs.\n{notes}",
+        machines.join("; "),
     );
     text
 }
 
-fn commit(root: &Path) -> String {
-    let output =
-        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=10"]).current_dir(root).output();
-    output.map_or("unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+/// The picture: per row, bars of its figure, relative to Kafka's or the floor's.
+pub fn picture(results: &Results) -> String {
+    let groups = rows(results).map(|(workload, row)| {
+        let bars = BROKERS.iter().filter_map(|name| {
+            let value = median(row.values(name, |run| run.figure))?;
+            Some(Bar { name, value })
+        });
+        (format!("{} ({})", workload.title, workload.unit()), bars.collect())
+    });
+    plot::svg(&groups.collect::<Vec<_>>())
+}
+
+fn rows(results: &Results) -> impl Iterator<Item = (&'static Workload, &Row)> {
+    WORKLOADS.iter().filter_map(|workload| Some((workload, results.rows.get(workload.name)?)))
 }

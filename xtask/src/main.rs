@@ -38,7 +38,7 @@ cargo xtask VERB
   crash [SECONDS]     kill -9 in a loop under load, then a checker over what was acknowledged
   compat [--full] [--write] [--peer kafka] [CLIENT...]
                       foreign clients against Ottla (or Apache Kafka); --write updates the README's table
-  bench [ARGS...]     Ottla beside the floor broker, alternating
+  bench [WORKLOAD...] Ottla beside the floor broker and Apache Kafka, alternating
   run [ARGS...]       the broker, built for release
   docs                write: docs/configuration.md and docs/api-support.md
   prepare             fetch what the rings need into target/
