@@ -61,7 +61,7 @@ impl MetadataLog {
 
     /// Whole batches from the one that holds `from` on: at least one, unless the log ends there.
     pub(crate) fn read(&self, from: i64, max_bytes: u32) -> Result<Vec<u8>, ControllerError> {
-        let info = self.0.read(from, max_bytes, self.0.log_end_offset(), true)?;
+        let info = self.0.read_verified(from, max_bytes, self.0.log_end_offset(), true)?;
         let io = |source| ControllerError::Io { path: self.path(), source };
         info.slice.map_or(Ok(Vec::new()), |slice| slice.read().map_err(io))
     }

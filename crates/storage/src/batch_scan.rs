@@ -84,16 +84,36 @@ pub(crate) struct BatchScanner<'a> {
     window_len: usize,
     /// Size of the batch before, by which the next read is chosen.
     last_size: u64,
+    /// Damaged parts in ascending order, none of whose bytes is to be believed: they are jumped over.
+    skips: Vec<(u64, u64)>,
 }
 
 impl<'a> BatchScanner<'a> {
     /// Scans `position..end`, both borders of batches.
     pub(crate) fn new(file: &'a File, position: u64, end: u64) -> Self {
-        Self { file, position, end, window: [0; WINDOW_BYTES], window_at: 0, window_len: 0, last_size: 0 }
+        Self {
+            file,
+            position,
+            end,
+            window: [0; WINDOW_BYTES],
+            window_at: 0,
+            window_len: 0,
+            last_size: 0,
+            skips: Vec::new(),
+        }
+    }
+
+    /// Jumps over these parts, from position to position, in ascending order.
+    pub(crate) fn skipping(mut self, skips: Vec<(u64, u64)>) -> Self {
+        self.skips = skips;
+        self
     }
 
     /// The next batch; None at the end.
     pub(crate) fn next(&mut self) -> Result<Option<BatchAt>, StorageError> {
+        if let Some((_, to)) = self.skips.iter().find(|(from, to)| (*from..*to).contains(&self.position)) {
+            self.position = *to;
+        }
         if self.position >= self.end {
             return Ok(None);
         }
@@ -111,8 +131,11 @@ impl<'a> BatchScanner<'a> {
     }
 
     fn corrupt(&self, reason: &str) -> StorageError {
-        let reason = format!("no batch at position {}: {reason}", self.position);
-        StorageError::Corrupt { path: PathBuf::from(self.file.path()), reason }
+        StorageError::NoBatch {
+            path: PathBuf::from(self.file.path()),
+            position: self.position,
+            reason: reason.to_owned(),
+        }
     }
 
     /// At least `wanted` bytes at the position, read if the window has them not.

@@ -103,9 +103,9 @@ impl CheckpointFile {
     }
 
     /// Makes sure that it says no more than `offset` of a partition.
-    pub(crate) fn lower(&self, topic: &Arc<str>, partition: i32, offset: i64) -> Result<(), StorageError> {
+    pub(crate) fn lower(&self, topic: &str, partition: i32, offset: i64) -> Result<(), StorageError> {
         let mut content = self.content.lock();
-        match content.get_mut(&(Arc::clone(topic), partition)) {
+        match content.get_mut(&(Arc::from(topic), partition)) {
             Some(noted) if *noted > offset => *noted = offset,
             Some(_) | None => return Ok(()),
         }

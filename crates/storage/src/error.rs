@@ -29,6 +29,16 @@ pub enum StorageError {
         /// What is wrong.
         reason: String,
     },
+    /// Bytes of a segment that should be a batch are none.
+    #[error("{}: no batch at position {position}: {reason}", path.display())]
+    NoBatch {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where the batch should begin.
+        position: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The log was deleted while the caller still held it.
     #[error("the log of {topic}-{partition} is deleted")]
     Deleted {
@@ -72,6 +82,7 @@ impl StorageError {
             Self::Io(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
             Self::Offline { .. }
             | Self::Corrupt { .. }
+            | Self::NoBatch { .. }
             | Self::Deleted { .. }
             | Self::OffsetOutOfRange { .. }
             | Self::TopicIdMismatch { .. }
@@ -92,6 +103,14 @@ pub enum ReadError {
         log_start_offset: i64,
         /// Offset of the next record.
         log_end_offset: i64,
+    },
+    /// The offset lies in a part of the log that is damaged. The rest can be read: from `end_offset` on, it goes on.
+    #[error("records {first_offset} to {} are damaged on disk and cannot be read; {end_offset} is the next that can", end_offset - 1)]
+    Damaged {
+        /// First offset that cannot be read.
+        first_offset: i64,
+        /// First offset behind it that can.
+        end_offset: i64,
     },
     /// The files cannot be read.
     #[error(transparent)]

@@ -13,6 +13,7 @@
 //! memory, and reads hand out [`FileSlice`]s instead of bytes. Nothing here is async: appends and reads of hot data may
 //! run on a network task, everything else belongs on a thread that may block.
 
+mod batch_reader;
 mod batch_scan;
 pub mod checkpoint;
 mod clean_shutdown;
@@ -48,6 +49,6 @@ pub use loader::RecoveryReport;
 pub use log::{AppendInfo, Log, OpenOptions, ReadInfo, TimestampAndOffset};
 pub use log_dir::LogDir;
 pub use log_manager::{ConfigOf, DirStatus, LogManager, LogManagerOptions};
-pub use segment::FileSlice;
+pub use segment::{DamagedRange, FileSlice};
 pub use transaction_index::AbortedTransaction;
 pub use validator::AppendOrigin;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ottla_env::fs::{self, DirEntry};
 
-use crate::batch_scan::{BatchScanner, read_batch};
+use crate::batch_scan::read_batch;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{
@@ -22,8 +22,8 @@ use crate::file_names::{
 use crate::leader_epoch_cache::{self, LeaderEpochCache};
 use crate::log_dir::LogFolder;
 use crate::producer_state::{Marker, ProducerState};
-use crate::recovery;
-use crate::segment::{Segment, SegmentFiles};
+use crate::recovery::{self, Scope};
+use crate::segment::{Around, Bounds, Segment, SegmentFiles, Until};
 use crate::segments::Segments;
 use crate::snapshot_files::SnapshotFiles;
 use crate::{offset_index, time_index, transaction_index};
@@ -46,6 +46,21 @@ pub struct RecoveryReport {
     pub bytes_scanned: u64,
     /// Bytes cut from the end because they were no whole batch.
     pub bytes_cut: u64,
+    /// Parts that were on the device once and are damaged now; see [`crate::Log::damaged`].
+    pub damaged_ranges: u32,
+}
+
+impl Plan<'_> {
+    /// Whether offsets may be missing before a segment: compaction took them, or they lie below the log start.
+    pub(crate) fn may_have_gap(&self, base_offset: i64) -> bool {
+        self.config.cleanup_policy.compact || base_offset <= self.log_start_offset
+    }
+
+    /// What lies around a segment, given where the next one begins.
+    pub(crate) fn bounds(&self, next_segment: Option<i64>) -> Bounds {
+        let may_have_gap = next_segment.is_some_and(|base| self.may_have_gap(base));
+        Bounds { next_segment, may_have_gap, compacted: self.config.cleanup_policy.compact, given: self.recovery_point }
+    }
 }
 
 /// The log as found.
@@ -75,15 +90,16 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     let mut report = RecoveryReport::default();
     let from = if broken.is_some() { 0 } else { plan.recovery_point };
     if !plan.clean_shutdown || broken.is_some() {
-        recovery::recover(plan, from, &mut segments, &mut epochs, &mut report)?;
+        let scope = Scope { from, durable: plan.recovery_point };
+        recovery::recover(plan, scope, &mut segments, &mut epochs, &mut report)?;
     }
     let log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
     epochs.truncate_from_end(log_end_offset);
     epochs.truncate_from_start(log_start_offset);
-    let trusted = if plan.clean_shutdown { log_end_offset } else { from.min(log_end_offset) };
-    let producers = load_producers(&segments, &snapshots, trusted, log_start_offset)?;
+    let trusted = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
+    let producers = load_producers(&segments, &snapshots, trusted, log_start_offset, |next| plan.bounds(next))?;
     // What recovery read is in the page cache at best; the owner's next flush makes it durable.
     let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
     segments.iter().for_each(|segment| segment.close());
@@ -141,7 +157,7 @@ fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segme
         let unindexed = len(INDEX).is_none() || len(TIME_INDEX).is_none();
         let recovered_anyway = !plan.clean_shutdown && (next > plan.recovery_point || logs.last() == Some(base));
         if unindexed && found.size > 0 && !recovered_anyway {
-            recovery::rebuild_indexes(&segment, plan.config)?;
+            recovery::rebuild_indexes(&segment, plan.config, &plan.bounds((next != *base).then_some(next)))?;
         }
         segments.insert(Arc::new(segment));
     }
@@ -186,7 +202,9 @@ fn jitter(config: &LogConfig) -> i64 {
     }
 }
 
-/// Finds the end of the last segment; if its end is not whole though the stop was clean, it is recovered.
+/// Finds the end of the log. If the stop was clean but the last segment is not whole, or does not end where it did, all of
+/// it is looked at. If its end is damaged or missing, the log goes on in a new segment behind everything that was given an
+/// offset: an offset never stands for two records.
 fn load_end(
     plan: &Plan<'_>,
     segments: &mut Segments,
@@ -194,48 +212,78 @@ fn load_end(
     report: &mut RecoveryReport,
 ) -> Result<i64, StorageError> {
     let Some(active) = segments.active().cloned() else { return Ok(plan.log_start_offset) };
-    match active.load_tail() {
-        Ok(()) => {}
-        Err(StorageError::Corrupt { path, reason }) => {
-            tracing::warn!(path = %path.display(), reason, "the stop was clean, but the segment is not whole: it is recovered");
-            recovery::recover(plan, active.base_offset(), segments, epochs, report)?;
-            active.load_tail()?;
+    let doubt = match active.load_tail() {
+        Ok(()) if !plan.clean_shutdown || plan.recovery_point == 0 || active.next_offset() == plan.recovery_point => {
+            None
         }
+        Ok(()) => Some(format!("the log ends at {}, not at {}", active.next_offset(), plan.recovery_point)),
+        Err(error @ StorageError::NoBatch { .. }) => Some(error.to_string()),
         Err(other) => return Err(other),
+    };
+    if let Some(reason) = doubt {
+        let path = plan.folder.path();
+        tracing::warn!(path = %path.display(), reason, "the stop was clean, but the last segment is not as it was left");
+        active.verify(Around::Position(0), Until::END, &plan.bounds(None))?;
+        let scope = Scope { from: active.base_offset() + 1, durable: i64::MAX };
+        recovery::recover(plan, scope, segments, epochs, report)?;
+        active.load_tail()?;
     }
-    Ok(active.next_offset())
+    let end = active.next_offset();
+    if end < plan.recovery_point {
+        let reason = format!("the log ends at {end}, but everything below {} was on the device", plan.recovery_point);
+        active.note_lost(end, plan.recovery_point, reason);
+        report.damaged_ranges += 1;
+    }
+    if !active.ends_damaged() {
+        return Ok(end);
+    }
+    let end = end.max(plan.recovery_point);
+    active.close_for_appends()?;
+    segments.insert(Arc::new(create_segment(plan.folder, end, plan.config, plan.now_ms)?));
+    Ok(end)
 }
 
 /// The newest snapshot at or below `trusted`, and every batch behind it. Markers above `trusted` enter the transaction
 /// index again, from which recovery dropped them.
+///
+/// `bounds` tells what lies around a segment, given where the next one begins.
 pub(crate) fn load_producers(
     segments: &Segments,
     snapshots: &SnapshotFiles,
     trusted: i64,
     log_start_offset: i64,
+    bounds: impl Fn(Option<i64>) -> Bounds,
 ) -> Result<ProducerState, StorageError> {
     // A snapshot from before the first segment cannot be brought up to date; a crash may have brought it back.
     snapshots.remove_before(segments.first().map_or(0, |segment| segment.base_offset()))?;
-    let (from, mut state) = snapshots.latest(trusted)?.unwrap_or((log_start_offset, ProducerState::default()));
+    let (mut from, mut state) = snapshots.latest(trusted)?.unwrap_or((log_start_offset, ProducerState::default()));
     for segment in segments.from(from) {
         if segment.next_offset() <= from {
             continue;
         }
-        let size = segment.size();
-        let file = segment.file()?;
-        let Some(first) = segment.find(&file, from, size)? else { continue };
-        let mut scanner = BatchScanner::new(&file, first.position, size);
-        while let Some(at) = scanner.next()? {
-            if !at.header.has_producer_id() || at.header.base_offset < from {
-                continue;
-            }
-            let marker = if at.header.is_control() { Marker::read(&read_batch(&file, &at)?) } else { None };
-            if let Some(aborted) = state.replay(&at.header, marker)
-                && at.header.base_offset >= trusted
-            {
-                segment.note_aborted(aborted)?;
-            }
-        }
+        let next = segments.after(segment.base_offset()).map(|next| next.base_offset());
+        segment.examined(|| bounds(next), || replay(segment, trusted, &mut from, &mut state))?;
     }
     Ok(state)
+}
+
+/// Replays a segment's batches from `from` on, which moves along.
+fn replay(segment: &Segment, trusted: i64, from: &mut i64, state: &mut ProducerState) -> Result<(), StorageError> {
+    let size = segment.size();
+    let file = segment.file()?;
+    let Some(first) = segment.find(&file, *from, size)? else { return Ok(()) };
+    let mut scanner = segment.scanner(&file, first.position, size);
+    while let Some(at) = scanner.next()? {
+        if !at.header.has_producer_id() || at.header.base_offset < *from {
+            continue;
+        }
+        let marker = if at.header.is_control() { Marker::read(&read_batch(&file, &at)?) } else { None };
+        *from = at.header.next_offset();
+        if let Some(aborted) = state.replay(&at.header, marker)
+            && at.header.base_offset >= trusted
+        {
+            segment.note_aborted(aborted)?;
+        }
+    }
+    Ok(())
 }

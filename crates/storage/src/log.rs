@@ -18,6 +18,7 @@ mod flush;
 mod lookup;
 mod read;
 mod truncate;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl Log {
     ) -> Result<Arc<Self>, StorageError> {
         dir.check_online()?;
         let path = dir.path().join(partition_dir(topic, partition));
-        let topic_id = prepare(dir, &path, topic_id)?;
+        let topic_id = prepare(dir, &path, (topic, partition), topic_id)?;
         let folder = LogFolder::new(Arc::clone(dir), path);
         let plan = Plan {
             folder: &folder,
@@ -306,8 +307,13 @@ impl Log {
 }
 
 /// Makes the directory and its partition.metadata if they are missing; gives the topic id.
-fn prepare(dir: &LogDir, path: &PathBuf, topic_id: Uuid) -> Result<Uuid, StorageError> {
+fn prepare(dir: &LogDir, path: &PathBuf, name: (&str, i32), topic_id: Uuid) -> Result<Uuid, StorageError> {
     if !fs::exists(path) {
+        // What was noted of an earlier partition of that name is not true of this one.
+        let (topic, partition) = name;
+        for notes in [&dir.recovery_points, &dir.log_starts, &dir.high_watermarks] {
+            notes.lower(topic, partition, 0)?;
+        }
         fs::create_dir_all(path)?;
         fs::sync_dir(dir.path())?;
     }

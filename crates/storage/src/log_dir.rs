@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ottla_env::fs::{self, FileLock};
 use ottla_protocol::Uuid;
@@ -30,6 +30,8 @@ pub struct LogDir {
     pub(crate) high_watermarks: CheckpointFile,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
+    /// Damaged ranges found in the logs in here.
+    damage_found: AtomicU64,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
     /// `LogDir` per path.
     _lock: FileLock,
@@ -63,6 +65,7 @@ impl LogDir {
             log_starts: CheckpointFile::new(path.join(LOG_START)),
             high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
             flush_wanted: AtomicBool::new(false),
+            damage_found: AtomicU64::new(0),
             _lock: lock,
         }))
     }
@@ -115,6 +118,17 @@ impl LogDir {
     /// Whether it was asked to since the last call.
     pub(crate) fn take_flush_wanted(&self) -> bool {
         self.flush_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// A damaged range was found in a log.
+    pub(crate) fn count_damage(&self) {
+        self.damage_found.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many damaged ranges were found in the logs in here since the process began.
+    #[must_use]
+    pub fn damage_found(&self) -> u64 {
+        self.damage_found.load(Ordering::Relaxed)
     }
 
     /// Removes `path` at `due_ms` or later.

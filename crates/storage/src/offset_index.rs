@@ -87,6 +87,12 @@ impl OffsetIndex {
         Ok(found.map(|e| self.decode(&e)))
     }
 
+    /// The entries of batches that begin behind `position`.
+    pub(crate) fn behind(&self, position: u64) -> Result<Vec<OffsetPosition>, StorageError> {
+        let entries = self.file.all()?;
+        Ok(entries.iter().map(|e| self.decode(e)).filter(|entry| entry.position > position).collect())
+    }
+
     /// Keeps the entries of batches that begin before `position`.
     pub(crate) fn truncate_to_position(&self, position: u64) -> Result<(), StorageError> {
         let (keep, _) = self.file.search(|e| self.decode(e).position < position)?;

@@ -2,40 +2,49 @@
 //! indexes and epochs are built again, and the log is cut at the first batch that is not whole.
 //!
 //! Only behind the recovery point: a broken batch below it was whole once, and cutting there would throw away what
-//! consumers have seen; that is reported instead.
+//! consumers have seen. It is left where it is, told, and not served; the batches behind it are.
 
-use ottla_env::fs::{self, File};
-use ottla_protocol::record_batch::entry_size;
+use std::sync::Arc;
 
-use crate::batch_scan::{BatchAt, check_crc, read_head};
+use ottla_env::fs;
+
+use crate::batch_reader::{BatchReader, Step};
+use crate::batch_scan::BatchAt;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::leader_epoch_cache::LeaderEpochCache;
 use crate::loader::{Plan, RecoveryReport};
-use crate::segment::Segment;
+use crate::segment::{Around, Bounds, Segment, Until};
 use crate::segments::Segments;
 
-/// Bytes read at once, more only for a larger batch.
-const READ_BYTES: usize = 1 << 20;
+/// What of a log is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope {
+    /// Segments that reach beyond are scanned.
+    pub(crate) from: i64,
+    /// Batches below were on the device: what is broken there is damage, not the torn end of an append.
+    pub(crate) durable: i64,
+}
 
-/// Recovers every segment that reaches beyond `from`. Segments behind one that had to be cut are removed.
+/// Recovers every segment that reaches into the scope. Segments behind one that had to be cut are removed.
 pub(crate) fn recover(
     plan: &Plan<'_>,
-    from: i64,
+    scope: Scope,
     segments: &mut Segments,
     epochs: &mut LeaderEpochCache,
     report: &mut RecoveryReport,
 ) -> Result<(), StorageError> {
     let all: Vec<_> = segments.iter().cloned().collect();
-    let mut last_epoch = i32::MIN;
+    let mut last_epoch = -1;
     for (n, segment) in all.iter().enumerate() {
         // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known. One
         // that ends at the recovery point is looked at: a crash may have brought back what was cut off or made behind it.
-        if segment.next_offset() < from && n + 1 < all.len() {
+        if segment.next_offset() < scope.from && n + 1 < all.len() {
             continue;
         }
-        let whole = scan(plan, segment, from, epochs, &mut last_epoch, report)?;
-        if whole && all.get(n + 1).is_none_or(|next| follows(plan, from, segment, next)) {
+        let next = all.get(n + 1);
+        let whole = scan(plan, segment, next, scope, epochs, &mut last_epoch, report)?;
+        if whole && next.is_none_or(|next| follows(plan, scope.durable, segment, next)) {
             continue;
         }
         return cut(plan, segment, segments, report);
@@ -47,58 +56,136 @@ pub(crate) fn recover(
 /// the power went may be lost at the border of two batches, so that it looks whole (appends leave no gap there, but
 /// compaction does). Nor if it overlaps: a truncation had removed it, but its removal was lost, and the one before has grown.
 /// Below the log start, holes are segments that were removed on purpose, of which others have come back.
-fn follows(plan: &Plan<'_>, from: i64, segment: &Segment, next: &Segment) -> bool {
+fn follows(plan: &Plan<'_>, durable: i64, segment: &Segment, next: &Segment) -> bool {
     let (end, base) = (segment.next_offset(), next.base_offset());
-    let may_have_gap = plan.config.cleanup_policy.compact || base <= plan.log_start_offset;
-    end < from || base == end || (base > end && may_have_gap)
+    end < durable || base == end || (base > end && plan.may_have_gap(base))
 }
 
 /// Whether a batch is of an earlier leader than the one before it: a truncation had taken it away, but a crash brought it
 /// back behind what was appended since, in its old place or with a segment whose removal was not synced.
-fn is_leftover(at: &BatchAt, from: i64, last_epoch: i32) -> bool {
-    at.header.base_offset >= from && at.header.partition_leader_epoch < last_epoch
+fn is_leftover(at: &BatchAt, durable: i64, last_epoch: i32) -> bool {
+    at.header.base_offset >= durable && at.header.partition_leader_epoch < last_epoch
+}
+
+/// How a scan ended.
+enum Scanned {
+    /// At the file's end.
+    Whole,
+    /// Other bytes follow.
+    Torn,
+    /// At something that was on the device once, and is not what it was.
+    Damaged { position: u64, offset: i64 },
 }
 
 /// Makes whole batches the content of a segment, from the recovery point on. False when other bytes follow them.
 fn scan(
     plan: &Plan<'_>,
     segment: &Segment,
-    from: i64,
+    next: Option<&Arc<Segment>>,
+    scope: Scope,
     epochs: &mut LeaderEpochCache,
     last_epoch: &mut i32,
     report: &mut RecoveryReport,
 ) -> Result<bool, StorageError> {
     let size = segment.size();
-    let known = if segment.base_offset() < from { segment.indexed_below(from)? } else { None };
-    let (start, offset) = known.map_or((0, segment.base_offset()), |at| (at.end(), at.header.next_offset()));
-    segment.rewind(start, offset, from)?;
-    *last_epoch = known.map_or(*last_epoch, |at| at.header.partition_leader_epoch.max(*last_epoch));
+    let bounds = plan.bounds(next.map(|next| next.base_offset()));
+    let mut by_epoch = true;
+    loop {
+        let known = if segment.base_offset() < scope.from { segment.indexed_below(scope.from)? } else { None };
+        let start = known.map_or(Start::of(segment, *last_epoch), |at| Start::behind(&at, *last_epoch));
+        let (mut epoch, mut found) = (start.epoch, epochs.clone());
+        let start = Start { by_epoch, ..start };
+        let scanned = adopt(plan, segment, &start, size, scope, &mut found, &mut epoch)?;
+        report.bytes_scanned += segment.size() - start.position;
+        let Scanned::Damaged { position, offset } = scanned else {
+            (*last_epoch, *epochs) = (epoch, found);
+            return Ok(matches!(scanned, Scanned::Whole));
+        };
+        segment.restore_size(size);
+        let until = Until { position: u64::MAX, offset: scope.durable };
+        if segment.verify(Around::Position(start.position), until, &bounds)? {
+            report.damaged_ranges = u32::try_from(segment.damaged().len()).unwrap_or(u32::MAX);
+        } else if by_epoch {
+            // It is the segment before that ends with a wrong epoch.
+            by_epoch = false;
+        } else {
+            segment.note_damaged_end(position, offset, &bounds);
+        }
+    }
+}
+
+/// Where a scan begins, and what is known there.
+struct Start {
+    position: u64,
+    offset: i64,
+    epoch: i32,
+    /// Whether the epochs of what was durable are judged, too.
+    by_epoch: bool,
+}
+
+impl Start {
+    fn of(segment: &Segment, epoch: i32) -> Self {
+        Self { position: 0, offset: segment.base_offset(), epoch, by_epoch: true }
+    }
+
+    fn behind(at: &BatchAt, epoch: i32) -> Self {
+        let epoch = at.header.partition_leader_epoch.max(epoch);
+        Self { position: at.end(), offset: at.header.next_offset(), epoch, by_epoch: true }
+    }
+}
+
+/// Adopts batch after batch from `start` up to `size`; jumps over what is known to be damaged.
+fn adopt(
+    plan: &Plan<'_>,
+    segment: &Segment,
+    start: &Start,
+    size: u64,
+    scope: Scope,
+    epochs: &mut LeaderEpochCache,
+    last_epoch: &mut i32,
+) -> Result<Scanned, StorageError> {
+    segment.rewind(start.position, start.offset, scope.durable)?;
     let file = segment.file()?;
-    let mut reader = BatchReader::new(&file, start, size);
-    let mut next_offset = offset;
-    let whole = loop {
+    let damaged = segment.damaged();
+    let mut reader = BatchReader::new(&file, start.position, size);
+    let (mut next_offset, mut before) = (start.offset, start.offset);
+    let may_follow = |at: &BatchAt, next_offset: i64, last_epoch: i32| {
+        let gap = at.header.base_offset > next_offset;
+        // Appends leave no gap, but for a follower's first batch in a segment.
+        let durable = at.header.base_offset < scope.durable;
+        let may_have_gap = plan.config.cleanup_policy.compact || at.position == 0 || durable;
+        let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
+        let leftover = is_leftover(at, scope.durable, last_epoch);
+        let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < last_epoch;
+        follows && (!gap || may_have_gap) && !leftover && !wrong_epoch
+    };
+    loop {
+        if let Some(range) =
+            damaged.iter().find(|range| (range.position..range.end_position).contains(&reader.position()))
+        {
+            reader.seek(range.end_position);
+            segment.adopt_damaged(range);
+            next_offset = next_offset.max(range.end_offset);
+        }
+        let position = reader.position();
         match reader.next()? {
-            Step::Batch(at)
-                if at.header.base_offset >= next_offset
-                    && at.header.last_offset_delta >= 0
-                    && !is_leftover(&at, from, *last_epoch) =>
-            {
+            Step::Batch(at) if may_follow(&at, next_offset, *last_epoch) => {
                 *last_epoch = at.header.partition_leader_epoch;
-                next_offset = at.header.next_offset();
+                (before, next_offset) = (next_offset, at.header.next_offset());
                 epochs.assign(at.header.partition_leader_epoch, at.header.base_offset);
                 segment.adopt(&at, plan.config.index_interval_bytes)?;
             }
-            Step::End => break true,
-            Step::Batch(_) | Step::Broken => break false,
+            Step::End => return Ok(Scanned::Whole),
+            // This one fits the batch before the last one: it is the last one that lies about its offsets.
+            Step::Batch(at) if before < scope.durable && (before..next_offset).contains(&at.header.base_offset) => {
+                return Ok(Scanned::Damaged { position, offset: next_offset });
+            }
+            Step::Batch(_) | Step::Broken if next_offset < scope.durable => {
+                return Ok(Scanned::Damaged { position, offset: next_offset });
+            }
+            Step::Batch(_) | Step::Broken => return Ok(Scanned::Torn),
         }
-    };
-    report.bytes_scanned += segment.size() - start;
-    if !whole && next_offset < from {
-        let reason =
-            format!("the batch at offset {next_offset} is broken, though it was synced (recovery point {from})");
-        return Err(StorageError::Corrupt { path: file.path().to_owned(), reason });
     }
-    Ok(whole)
 }
 
 /// Removes what follows the whole batches of `last`. First the segments behind it, durably: if they came back after the end
@@ -124,91 +211,17 @@ fn cut(
     last.truncate_files(last.size(), last.next_offset())
 }
 
-/// Builds the indexes of a whole segment again because their files are missing.
-pub(crate) fn rebuild_indexes(segment: &Segment, config: &LogConfig) -> Result<(), StorageError> {
+/// Builds the indexes of a whole segment again because their files are missing. All of it is read.
+pub(crate) fn rebuild_indexes(segment: &Segment, config: &LogConfig, bounds: &Bounds) -> Result<(), StorageError> {
     let size = segment.size();
+    segment.verify(Around::Position(0), Until::END, bounds)?;
     segment.rewind(0, segment.base_offset(), i64::MAX)?;
     let file = segment.file()?;
-    let mut reader = BatchReader::new(&file, 0, size);
-    loop {
-        match reader.next()? {
-            Step::Batch(at) => segment.adopt(&at, config.index_interval_bytes)?,
-            Step::End => break,
-            Step::Broken => {
-                let reason = format!("no whole batch at position {}", segment.size());
-                return Err(StorageError::Corrupt { path: file.path().to_owned(), reason });
-            }
-        }
+    let mut scanner = segment.scanner(&file, 0, size);
+    while let Some(at) = scanner.next()? {
+        segment.adopt(&at, config.index_interval_bytes)?;
     }
+    segment.damaged().iter().for_each(|range| segment.adopt_damaged(range));
     segment.close_for_appends()?;
     segment.sync_indexes()
-}
-
-/// What lies next in the file.
-enum Step {
-    Batch(BatchAt),
-    Broken,
-    End,
-}
-
-/// Reads a file in large pieces and gives the batches whose checksums fit.
-struct BatchReader<'a> {
-    file: &'a File,
-    end: u64,
-    /// Where `buffer` begins in the file.
-    position: u64,
-    buffer: Vec<u8>,
-    /// Bytes of `buffer` gone through.
-    done: usize,
-}
-
-impl<'a> BatchReader<'a> {
-    fn new(file: &'a File, position: u64, end: u64) -> Self {
-        Self { file, end, position, buffer: Vec::new(), done: 0 }
-    }
-
-    fn next(&mut self) -> Result<Step, StorageError> {
-        let at = self.position + self.done as u64;
-        if at >= self.end {
-            return Ok(Step::End);
-        }
-        let left = self.end - at;
-        let size = match entry_size(self.rest()) {
-            Ok(Some(size)) => size,
-            Ok(None) => READ_BYTES,
-            Err(_) => return Ok(Step::Broken),
-        };
-        if size > self.rest().len() {
-            if size as u64 > left && self.rest().len() as u64 == left {
-                return Ok(Step::Broken);
-            }
-            self.fill(size.max(READ_BYTES), left)?;
-            return if entry_size(self.rest()).is_ok_and(|size| size.is_some_and(|s| s as u64 <= left)) {
-                self.next()
-            } else {
-                Ok(Step::Broken)
-            };
-        }
-        let batch = self.rest().get(..size).unwrap_or_default();
-        match read_head(batch) {
-            Ok(header) if check_crc(batch) => {
-                self.done += size;
-                Ok(Step::Batch(BatchAt { position: at, header }))
-            }
-            Ok(_) | Err(_) => Ok(Step::Broken),
-        }
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.buffer.get(self.done..).unwrap_or_default()
-    }
-
-    /// Reads `wanted` bytes, or what is left, from where the reader stands.
-    fn fill(&mut self, wanted: usize, left: u64) -> Result<(), StorageError> {
-        self.position += self.done as u64;
-        self.done = 0;
-        let len = usize::try_from(left.min(wanted as u64)).unwrap_or(wanted);
-        self.buffer.resize(len, 0);
-        Ok(self.file.read_exact_at(&mut self.buffer, self.position)?)
-    }
 }

@@ -10,10 +10,15 @@
 //!
 //! The file is opened when it is first needed and closed when it was not needed for a while; a [`FileSlice`] keeps it open.
 
+mod integrity;
 mod load;
+mod resync;
 mod search;
+mod verify;
+mod walk;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -29,6 +34,10 @@ use crate::log_dir::LogFolder;
 use crate::offset_index::OffsetIndex;
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::{AbortedTransaction, TransactionIndex};
+
+pub use integrity::DamagedRange;
+use integrity::Integrity;
+pub(crate) use verify::{Around, Bounds, Until};
 
 /// Bytes of a segment's file that can be sent without being looked at: whole batches.
 #[derive(Debug, Clone)]
@@ -87,6 +96,7 @@ pub(crate) struct Segment {
     times: TimeIndex,
     aborted: TransactionIndex,
     tail: Mutex<Tail>,
+    integrity: Integrity,
 }
 
 /// What only the end of a segment needs.
@@ -130,14 +140,14 @@ impl Segment {
             size: AtomicU64::new(files.size),
             next_offset: AtomicI64::new(next_offset),
             tail: Mutex::new(tail),
+            integrity: Integrity::new(files.size),
         }
     }
 
     /// Creates the files, empty. Their names are durable after the next sync of the directory.
     pub(crate) fn create_files(&self) -> Result<(), StorageError> {
-        let log = self.folder.file(&offset_file(self.base_offset, LOG));
         // The indexes too: Kafka takes a missing one for a broken one.
-        for path in [log, self.offsets.file().path(), self.times.file().path()] {
+        for path in [self.log_path(), self.offsets.file().path(), self.times.file().path()] {
             File::create(path).map_err(StorageError::Open)?.set_len(0)?;
         }
         Ok(())
@@ -145,6 +155,26 @@ impl Segment {
 
     pub(crate) fn base_offset(&self) -> i64 {
         self.base_offset
+    }
+
+    /// Its `.log` file.
+    fn log_path(&self) -> PathBuf {
+        self.folder.file(&offset_file(self.base_offset, LOG))
+    }
+
+    /// Whether any part cannot be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.integrity.is_damaged()
+    }
+
+    /// The parts that cannot be read, ascending.
+    pub(crate) fn damaged(&self) -> Vec<DamagedRange> {
+        self.integrity.damaged()
+    }
+
+    /// The damaged part that holds `offset`.
+    pub(crate) fn damage_at(&self, offset: i64) -> Option<DamagedRange> {
+        self.damaged().into_iter().find(|range| (range.first_offset..range.end_offset).contains(&offset))
     }
 
     /// Bytes of whole batches.
@@ -164,8 +194,7 @@ impl Segment {
         if let Some(file) = &*handle {
             return Ok(Arc::clone(file));
         }
-        let path = self.folder.file(&offset_file(self.base_offset, LOG));
-        let file = Arc::new(File::open_rw(path).map_err(StorageError::Open)?);
+        let file = Arc::new(File::open_rw(self.log_path()).map_err(StorageError::Open)?);
         *handle = Some(Arc::clone(&file));
         Ok(file)
     }
@@ -238,7 +267,7 @@ impl Segment {
     }
 
     fn corrupt(&self, error: &record_batch::BatchError) -> StorageError {
-        StorageError::Corrupt { path: self.folder.file(&offset_file(self.base_offset, LOG)), reason: error.to_string() }
+        StorageError::Corrupt { path: self.log_path(), reason: error.to_string() }
     }
 
     fn note_batch(&self, tail: &mut Tail, at: &BatchAt, index_interval_bytes: usize) -> Result<(), StorageError> {
@@ -264,6 +293,12 @@ impl Segment {
         self.size.store(at.end(), Ordering::Release);
         self.next_offset.store(at.header.next_offset(), Ordering::Release);
         Ok(())
+    }
+
+    /// Makes damaged bytes part of the segment, so that they stay where they are.
+    pub(crate) fn adopt_damaged(&self, range: &DamagedRange) {
+        self.size.fetch_max(range.end_position, Ordering::AcqRel);
+        self.next_offset.fetch_max(range.end_offset, Ordering::AcqRel);
     }
 
     /// Notes an aborted transaction whose marker was just appended.

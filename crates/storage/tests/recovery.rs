@@ -5,7 +5,7 @@ mod support;
 
 use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::{BatchHeader, set_base_offset, set_leader_epoch};
-use ottla_storage::{LogDir, OpenOptions, RecoveryReport, StorageError};
+use ottla_storage::{LogDir, OpenOptions, RecoveryReport};
 use support::*;
 
 /// The last `.log` file of the partition.
@@ -100,31 +100,12 @@ fn only_what_lies_behind_the_recovery_point_is_read() {
 
     let log = open(&dir, &config, OpenOptions { recovery_point: synced, ..OpenOptions::default() });
     assert_eq!(log.log_end_offset(), end);
-    let RecoveryReport { bytes_scanned, bytes_cut } = log.recovery_report();
+    let RecoveryReport { bytes_scanned, bytes_cut, .. } = log.recovery_report();
     let unsynced = 10 * one.len() as u64;
     assert!(bytes_scanned >= unsynced, "{bytes_scanned}");
     assert!(bytes_scanned <= unsynced + 2 * one.len() as u64, "{bytes_scanned} of {} were read", bytes.len());
     assert_eq!(bytes_cut, 0);
     assert_eq!(read_all(&log, 0, || 1 << 20), bytes);
-}
-
-#[test]
-fn a_broken_batch_below_the_recovery_point_is_told_and_not_cut() {
-    let temp = tempfile::tempdir().expect("a directory");
-    format(temp.path());
-    let dir = LogDir::open(temp.path()).expect("locked");
-    let config = small(1 << 20);
-    let log = open(&dir, &config, OpenOptions::default());
-    append(&log, batch(3, "a"));
-    append(&log, batch(3, "b"));
-    let size = log.size_bytes();
-    let path = last_log_file(&log);
-    drop(log);
-    File::open_rw(&path).expect("opened").write_all_at(&[0xff], 70).expect("written");
-    let options = OpenOptions { recovery_point: 6, ..OpenOptions::default() };
-    let opened = ottla_storage::Log::open(&dir, TOPIC, 0, topic_id(), config.clone(), options);
-    assert!(matches!(opened, Err(StorageError::Corrupt { .. })), "{opened:?}");
-    assert_eq!(fs::file_len(&path).expect("there"), size);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ottla_env::{fs, time};
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
-use ottla_storage::{AppendOrigin, Log, LogConfig, LogDir, LogManager, LogManagerOptions, OpenOptions};
+use ottla_storage::{AppendOrigin, CleanupPolicy, Log, LogConfig, LogDir, LogManager, LogManagerOptions, OpenOptions};
 use support::*;
 
 fn opened(temp: &tempfile::TempDir, config: LogConfig) -> Arc<Log> {
@@ -58,7 +58,8 @@ fn by_size_and_by_a_full_index() {
 #[test]
 fn an_offset_too_far_from_the_base_begins_a_segment() {
     let temp = tempfile::tempdir().expect("a directory");
-    let log = opened(&temp, LogConfig::default());
+    let compact = CleanupPolicy { delete: false, compact: true };
+    let log = opened(&temp, LogConfig { cleanup_policy: compact, ..LogConfig::default() });
     append(&log, batch(1, "near"));
     let far = BatchOptions { base_offset: i64::from(i32::MAX) + 10, leader_epoch: 0, ..BatchOptions::default() };
     let info = log.append_as_follower(&batch_by(far, 2, "far")).expect("a compacted log has gaps");

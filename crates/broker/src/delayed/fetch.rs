@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_env::task;
 use ottla_env::time::{self, Instant};
 use ottla_protocol::ErrorCode;
 use ottla_storage::ReadInfo;
@@ -42,9 +43,18 @@ pub(crate) struct Found {
     pub(crate) partitions: Vec<FoundPartition>,
     /// Bytes of records.
     pub(crate) bytes: usize,
+    /// Of which partitions, by their place, nobody in this process has looked at the bytes yet.
+    unverified: Vec<(usize, Arc<Partition>)>,
 }
 
 impl FoundPartition {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Records(ReadInfo { slice: Some(slice), .. }) => slice.len as usize,
+            Self::Records(_) | Self::Diverging { .. } | Self::Failed(_) => 0,
+        }
+    }
+
     pub(crate) fn error(&self) -> Option<ErrorCode> {
         match self {
             Self::Failed(code) => Some(*code),
@@ -79,11 +89,36 @@ impl Found {
             || self.bytes >= wanted
             || self.partitions.iter().any(|p| !matches!(p, FoundPartition::Records(_)))
     }
+
+    /// Whether everything may be sent as it is.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.unverified.is_empty()
+    }
+
+    /// Looks at what nobody has looked at, on the pool: checksums are computed, and cold pages read.
+    pub(crate) async fn verified(mut self) -> Self {
+        if self.is_verified() {
+            return self;
+        }
+        task::blocking("verify", move || {
+            for (place, partition) in std::mem::take(&mut self.unverified) {
+                let Some(FoundPartition::Records(info)) = self.partitions.get_mut(place) else { continue };
+                if let Err(cause) = partition.log().verify(info)
+                    && let Some(found) = self.partitions.get_mut(place)
+                {
+                    *found = FoundPartition::Failed(partition_errors::read(&cause));
+                }
+            }
+            self.bytes = self.partitions.iter().map(FoundPartition::bytes).sum();
+            self
+        })
+        .await
+    }
 }
 
 /// Looks at all partitions, in order, within the limits.
 pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
-    let mut found = Found { partitions: Vec::with_capacity(targets.len()), bytes: 0 };
+    let mut found = Found { partitions: Vec::with_capacity(targets.len()), bytes: 0, unverified: Vec::new() };
     let now_ms = time::monotonic_ms();
     for target in targets {
         let left = usize::try_from(limits.max_bytes).unwrap_or(0).saturating_sub(found.bytes);
@@ -95,17 +130,23 @@ pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> 
             at_least_one_batch: found.bytes == 0,
             reader: limits.reader,
         };
-        let partition = look_at(cx, target, &read, now_ms).unwrap_or_else(FoundPartition::Failed);
-        if let FoundPartition::Records(ReadInfo { slice: Some(slice), .. }) = &partition {
-            found.bytes += slice.len as usize;
-        }
-        found.partitions.push(partition);
+        let looked = find(cx, target, read.reader).and_then(|partition| Ok((look_at(&partition, &read, now_ms)?, partition)));
+        let result = match looked {
+            Ok((result, partition)) => {
+                if matches!(&result, FoundPartition::Records(info) if !info.is_verified()) {
+                    found.unverified.push((found.partitions.len(), partition));
+                }
+                result
+            }
+            Err(code) => FoundPartition::Failed(code),
+        };
+        found.bytes += result.bytes();
+        found.partitions.push(result);
     }
     found
 }
 
-fn look_at(cx: &RequestContext, target: &Target, read: &Read, now_ms: i64) -> Result<FoundPartition, ErrorCode> {
-    let partition = find(cx, target, read.reader)?;
+fn look_at(partition: &Partition, read: &Read, now_ms: i64) -> Result<FoundPartition, ErrorCode> {
     match partition.read(read, now_ms) {
         Ok(ReadOutcome::Records(info)) => Ok(FoundPartition::Records(info)),
         Ok(ReadOutcome::Diverging { epoch, end_offset }) => Ok(FoundPartition::Diverging { epoch, end_offset }),

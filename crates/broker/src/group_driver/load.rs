@@ -66,7 +66,7 @@ fn replay(partition: &Partition, shard: &mut GroupShard) -> Result<i64, LoadErro
     let mut offset = log.log_start_offset();
     let mut scratch = Vec::new();
     while offset < end {
-        let Some(slice) = log.read(offset, READ_BYTES, end, true)?.slice else { break };
+        let Some(slice) = log.read_verified(offset, READ_BYTES, end, true)?.slice else { break };
         let bytes = slice.read()?;
         let before = offset;
         for batch in record_batch::batches(&bytes) {

@@ -2,7 +2,8 @@
 //!
 //! * Answered at once when there is nothing to wait for: enough bytes, an error, a diverging epoch, no wait asked; else it
 //!   waits in the purgatory (`delayed/fetch.rs`).
-//! * Record bytes are not read here: the answer has holes that the connection fills from the log files.
+//! * Record bytes are not read here: the answer has holes that the connection fills from the log files. Those that this
+//!   process has neither written nor looked at are looked at before, on the pool; damaged ones are CORRUPT_MESSAGE.
 //! * Sessions (KIP-227, from 7), topic ids instead of names (from 13), leader hints (KIP-951, from 16).
 //! * A replica id is believed only from a registered broker in its current epoch (`replica_claim.rs`): it moves the high
 //!   watermark.
@@ -53,11 +54,13 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
         Err(code) => return refuse(&cx, &request, code),
     };
     let found = delayed::look(&cx, &plan.targets, &limits);
-    if found.is_enough(&limits) {
+    let enough = found.is_enough(&limits);
+    if enough && found.is_verified() {
         return answer(&cx, &plan, found, reader);
     }
     Ok(Answer::Later(Box::pin(async move {
-        let found = delayed::wait(&cx, &plan.targets, &limits).await;
+        let found = if enough { found } else { delayed::wait(&cx, &plan.targets, &limits).await };
+        let found = found.verified().await;
         answer(&cx, &plan, found, reader)
     })))
 }

@@ -29,6 +29,8 @@ pub(crate) fn not_leader(cause: NotLeader) -> ErrorCode {
 pub(crate) fn read(cause: &ReadError) -> ErrorCode {
     match cause {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        // Clients tell their application of this one, with the offset, instead of trying again for ever.
+        ReadError::Damaged { .. } => ErrorCode::CorruptMessage,
         ReadError::Storage(_) => ErrorCode::KafkaStorageError,
     }
 }

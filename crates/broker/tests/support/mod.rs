@@ -80,20 +80,31 @@ pub fn with_authorizer<F: Future<Output = ()>>(
     flags: &[&str],
     scenario: impl FnOnce(Rig) -> F,
 ) {
+    let dir = tempfile::tempdir().unwrap();
     Runtime::new(2).unwrap().block_on(async {
-        let rig = Rig::start(authorizer, controller, replicas, flags).await;
+        let rig = Rig::start(dir, authorizer, controller, replicas, flags).await;
+        scenario(rig).await;
+    });
+}
+
+/// As [`with_broker`] with one replica, in a log directory in which something was written before.
+pub fn with_written_logs<F: Future<Output = ()>>(write: impl FnOnce(&Path), scenario: impl FnOnce(Rig) -> F) {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    Runtime::new(2).unwrap().block_on(async {
+        let rig = Rig::start(dir, Arc::new(AllowAll), Arc::new(NobodyHome), &[1], &[]).await;
         scenario(rig).await;
     });
 }
 
 impl Rig {
     async fn start(
+        dir: tempfile::TempDir,
         authorizer: Arc<dyn Authorizer>,
         controller: Arc<dyn ControllerDoor>,
         replicas: &[i32],
         flags: &[&str],
     ) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::first_run();
         let log_dir = format!("log.dirs={}", dir.path().display());
         for flag in [log_dir.as_str()].iter().chain(flags) {

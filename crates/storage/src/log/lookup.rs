@@ -32,10 +32,12 @@ impl Log {
         let start = self.log_start_offset();
         let segments: Vec<_> = self.segments.read().from(start).cloned().collect();
         for segment in segments {
-            if segment.size() == 0 || segment.largest()?.timestamp < timestamp {
+            let bounds = || self.bounds(&segment);
+            if segment.size() == 0 || segment.examined(bounds, || segment.largest())?.timestamp < timestamp {
                 continue;
             }
-            if let Some((file, at)) = segment.find_timestamp(timestamp, start)? {
+            let found = segment.examined(bounds, || segment.find_timestamp(timestamp, start))?;
+            if let Some((file, at)) = found {
                 return Ok(Some(self.record_at(&file, &at, timestamp, start)?));
             }
         }
@@ -52,7 +54,7 @@ impl Log {
         let mut max = None;
         for segment in segments {
             if segment.size() > 0 {
-                let largest = segment.largest()?.timestamp;
+                let largest = segment.examined(|| self.bounds(&segment), || segment.largest())?.timestamp;
                 max = max.max((largest >= 0).then_some(largest));
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Log;
+use super::verify::Unverified;
 use crate::error::{ReadError, StorageError};
 use crate::segment::{FileSlice, Segment};
 use crate::transaction_index::AbortedTransaction;
@@ -23,6 +24,25 @@ pub struct ReadInfo {
     pub log_end_offset: i64,
     /// Aborted transactions that overlap the slice, by first offset: for readers of committed records.
     pub aborted_transactions: Vec<AbortedTransaction>,
+    /// What [`Log::verify`] has to look at before the slice may be sent.
+    pub(super) unverified: Option<Unverified>,
+}
+
+impl ReadInfo {
+    /// Whether the slice may be sent as it is: this process has written its bytes, or looked at them.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.unverified.is_none()
+    }
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) offset: i64,
+    pub(super) max_bytes: u32,
+    pub(super) end: i64,
+    pub(super) at_least_one_batch: bool,
 }
 
 impl Log {
@@ -31,10 +51,12 @@ impl Log {
     /// given even if it is larger.
     ///
     /// A slice ends with its segment: the rest of the budget is never filled from the next, so that nothing can be
-    /// skipped; a fetch at the end of a segment begins in the next.
+    /// skipped; a fetch at the end of a segment begins in the next. It ends before damage, too.
+    ///
+    /// Bytes that this process neither wrote nor looked at have to go through [`Self::verify`] before they are believed.
     ///
     /// # Errors
-    /// When the offset lies outside of the log, or files cannot be read.
+    /// When the offset lies outside of the log or in a damaged part, or files cannot be read.
     pub fn read(
         &self,
         fetch_offset: i64,
@@ -43,14 +65,8 @@ impl Log {
         at_least_one_batch: bool,
     ) -> Result<ReadInfo, ReadError> {
         self.check_usable()?;
-        let mut info = ReadInfo {
-            slice: None,
-            log_start_offset: self.log_start_offset(),
-            high_watermark: self.high_watermark(),
-            last_stable_offset: self.last_stable_offset(),
-            log_end_offset: self.log_end_offset(),
-            aborted_transactions: Vec::new(),
-        };
+        let wanted = Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch };
+        let mut info = self.nothing_yet();
         if fetch_offset < info.log_start_offset || fetch_offset > info.log_end_offset {
             return Err(ReadError::OffsetOutOfRange {
                 offset: fetch_offset,
@@ -58,27 +74,43 @@ impl Log {
                 log_end_offset: info.log_end_offset,
             });
         }
-        let end = end.min(info.log_end_offset);
-        if fetch_offset >= end {
+        let wanted = Wanted { end: end.min(info.log_end_offset), ..wanted };
+        if fetch_offset >= wanted.end {
             return Ok(info);
         }
         let mut segment = self.segment_of(fetch_offset);
         while let Some(current) = segment {
-            match self.slice_of(&current, fetch_offset, max_bytes, end, at_least_one_batch) {
-                Ok(Found::Slice(slice)) => {
-                    self.aborted_within(&current, fetch_offset, end, &mut info)?;
-                    info.slice = Some(slice);
+            check_damage(&current, fetch_offset)?;
+            match current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted)) {
+                Ok(Found::Slice(slice, unverified)) => {
+                    self.aborted_within(&current, fetch_offset, wanted.end, &mut info)?;
+                    (info.slice, info.unverified) = (Some(slice), unverified);
                     return Ok(info);
                 }
                 Ok(Found::Nothing) => return Ok(info),
                 // No batch up to the segment's end reaches the offset: the next one's first does.
-                Ok(Found::Beyond) => segment = self.segments.read().after(current.base_offset()).cloned(),
+                Ok(Found::Beyond) => {
+                    self.check_hole(&current, fetch_offset)?;
+                    segment = self.segments.read().after(current.base_offset()).cloned();
+                }
                 // Retention took the segment away while we looked.
                 Err(_) if !self.segments.read().holds(&current) => return self.read_again(fetch_offset, info),
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.or_offline_if_broken(Err(error)),
             }
         }
         Ok(info)
+    }
+
+    fn nothing_yet(&self) -> ReadInfo {
+        ReadInfo {
+            slice: None,
+            log_start_offset: self.log_start_offset(),
+            high_watermark: self.high_watermark(),
+            last_stable_offset: self.last_stable_offset(),
+            log_end_offset: self.log_end_offset(),
+            aborted_transactions: Vec::new(),
+            unverified: None,
+        }
     }
 
     fn segment_of(&self, offset: i64) -> Option<Arc<Segment>> {
@@ -95,23 +127,22 @@ impl Log {
         Err(ReadError::OffsetOutOfRange { offset: fetch_offset, log_start_offset, log_end_offset })
     }
 
-    fn slice_of(
-        &self,
-        segment: &Segment,
-        fetch_offset: i64,
-        max_bytes: u32,
-        end: i64,
-        at_least_one_batch: bool,
-    ) -> Result<Found, StorageError> {
+    fn slice_of(&self, segment: &Arc<Segment>, wanted: &Wanted) -> Result<Found, StorageError> {
         let size = segment.size();
         if size == 0 {
             return Ok(Found::Beyond);
         }
+        let Wanted { offset, max_bytes, end, at_least_one_batch } = *wanted;
         let file = segment.file()?;
-        let Some(first) = segment.find(&file, fetch_offset, size)? else { return Ok(Found::Beyond) };
+        let Some(first) = segment.find(&file, offset, size)? else { return Ok(Found::Beyond) };
         let cut = segment.cut(&file, &first, end, u64::from(max_bytes), at_least_one_batch, size)?;
         let len = u32::try_from(cut - first.position).unwrap_or(u32::MAX);
-        Ok(if len == 0 { Found::Nothing } else { Found::Slice(FileSlice { file, position: first.position, len }) })
+        if len == 0 {
+            return Ok(Found::Nothing);
+        }
+        let sound = segment.is_sound(&first, cut, offset);
+        let unverified = (!sound).then(|| Unverified { segment: Arc::clone(segment), wanted: *wanted });
+        Ok(Found::Slice(FileSlice { file, position: first.position, len }, unverified))
     }
 
     /// Markers of transactions that overlap the slice lie in its segment or a later one.
@@ -128,9 +159,17 @@ impl Log {
 
 /// What a segment has for a reader.
 enum Found {
-    Slice(FileSlice),
+    Slice(FileSlice, Option<Unverified>),
     /// Not one whole batch within the bounds.
     Nothing,
     /// The offset lies behind the segment's last batch.
     Beyond,
+}
+
+/// Fails if the offset lies in a damaged part of the segment.
+pub(super) fn check_damage(segment: &Segment, offset: i64) -> Result<(), ReadError> {
+    match segment.damage_at(offset) {
+        None => Ok(()),
+        Some(range) => Err(ReadError::Damaged { first_offset: range.first_offset, end_offset: range.end_offset }),
+    }
 }

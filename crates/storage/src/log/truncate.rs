@@ -12,7 +12,7 @@ use crate::file_names::{deleted_dir, stray_dir};
 use crate::loader::{create_segment, load_producers};
 use crate::producer_state::ProducerState;
 use crate::retention::{self, Limits, SegmentFacts};
-use crate::segment::Segment;
+use crate::segment::{Bounds, Segment};
 
 impl Log {
     /// Cuts the log so that it ends at `offset`; does nothing if it ends before.
@@ -36,7 +36,8 @@ impl Log {
         }
         self.or_offline(self.snapshots.remove_after(offset))?;
         appender.pending_snapshots.retain(|(at, _)| *at <= offset);
-        let loaded = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset());
+        let bounds = |next_segment| Bounds { next_segment, may_have_gap: true, compacted: true, given: offset };
+        let loaded = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset(), bounds);
         appender.producers = self.or_offline(loaded)?;
         self.high_watermark.fetch_min(offset, Ordering::AcqRel);
         appender.producers.set_high_watermark(self.high_watermark());
@@ -160,7 +161,7 @@ impl Log {
     fn facts(&self, segments: &[Arc<Segment>]) -> Result<Vec<SegmentFacts>, StorageError> {
         let ends = segments.iter().skip(1).map(|next| next.base_offset()).chain([self.log_end_offset()]);
         let fact = |(segment, end_offset): (&Arc<Segment>, i64)| {
-            let largest_timestamp = segment.largest_or_modified()?;
+            let largest_timestamp = segment.examined(|| self.bounds(segment), || segment.largest_or_modified())?;
             Ok(SegmentFacts { end_offset, size: segment.size(), largest_timestamp })
         };
         segments.iter().zip(ends).map(fact).collect()

@@ -16,6 +16,7 @@ impl Segment {
         let size = self.size();
         if size == 0 {
             self.next_offset.store(self.base_offset, Ordering::Release);
+            self.damaged().iter().for_each(|range| self.adopt_damaged(range));
             return Ok(());
         }
         let file = self.file()?;
@@ -31,21 +32,27 @@ impl Segment {
         let mut largest =
             self.times.last()?.unwrap_or(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
         let mut next_offset = self.base_offset;
-        let mut scanner = BatchScanner::new(&file, start, size);
+        let mut scanner = self.scanner(&file, start, size);
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp > largest.timestamp {
                 largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
             }
             next_offset = at.header.next_offset();
         }
-        let first = BatchScanner::new(&file, 0, size).next()?;
+        let first = self.scanner(&file, 0, size).next()?;
         let mut tail = self.tail.lock();
         tail.largest = Some(largest);
         tail.first_timestamp = first.map(|at| at.header.max_timestamp);
         tail.bytes_since_index = usize::try_from(size - start).unwrap_or(usize::MAX);
         drop(tail);
         self.next_offset.store(next_offset, Ordering::Release);
+        self.damaged().iter().for_each(|range| self.adopt_damaged(range));
         Ok(())
+    }
+
+    /// Whether the last bytes are damaged, or missing: appends must go on in another segment.
+    pub(crate) fn ends_damaged(&self) -> bool {
+        self.damaged().last().is_some_and(|range| range.end_position >= self.size())
     }
 
     /// Prepares a scan from `position` on: what the indexes say of it and what follows is dropped. The transaction index
@@ -58,6 +65,7 @@ impl Segment {
         self.aborted.truncate_to_offset(recovery_point)?;
         self.size.store(position, Ordering::Release);
         self.next_offset.store(offset, Ordering::Release);
+        self.integrity.sound_from(position);
         let largest = self.times.last()?;
         let mut tail = self.tail.lock();
         tail.bytes_since_index = 0;
@@ -71,12 +79,21 @@ impl Segment {
         Ok(())
     }
 
+    /// Takes back a [`Self::rewind`] and what was adopted since: the file is as long as it was.
+    pub(crate) fn restore_size(&self, size: u64) {
+        self.size.store(size, Ordering::Release);
+    }
+
     /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
     pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
         self.offsets.keep_ascending(self.size())?;
         let Some(entry) = self.offsets.floor(offset - 1)? else { return Ok(None) };
         let file = self.file()?;
         if !self.is_true(&file, &entry, self.size())? {
+            return Ok(None);
+        }
+        let damaged = self.damaged();
+        if damaged.iter().any(|range| (range.position..range.end_position).contains(&entry.position)) {
             return Ok(None);
         }
         BatchScanner::new(&file, entry.position, self.size()).next()
@@ -86,7 +103,11 @@ impl Segment {
     pub(crate) fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
         let size = self.size();
         let file = self.file()?;
-        let position = self.find(&file, offset, size)?.map_or(size, |at| at.position);
+        let found = self.find(&file, offset, size)?.map_or(size, |at| at.position);
+        let damaged = self.damaged();
+        // Damage that begins there goes too: what is appended next takes its place.
+        let damage = damaged.iter().find(|range| range.first_offset >= offset).map_or(size, |range| range.position);
+        let position = found.min(damage);
         self.truncate_files(position, offset)?;
         self.size.store(position, Ordering::Release);
         self.load_tail()?;
@@ -98,9 +119,13 @@ impl Segment {
     /// from now on, perhaps in a new segment, and would never come by what a crash brings back here.
     pub(crate) fn truncate_files(&self, position: u64, offset: i64) -> Result<(), StorageError> {
         let file = self.file()?;
+        self.integrity.cut(position, offset);
         file.set_len(position)?;
         file.sync_data()?;
-        self.truncate_indexes(position, offset)
+        let cut = self.truncate_indexes(position, offset);
+        // Again: a check that began meanwhile may have read bytes that are gone.
+        self.integrity.cut(position, offset);
+        cut
     }
 
     fn truncate_indexes(&self, position: u64, offset: i64) -> Result<(), StorageError> {

@@ -13,13 +13,26 @@ use crate::offset_index::OffsetPosition;
 use crate::time_index::TimestampOffset;
 
 impl Segment {
+    /// From head to head through `position..end`, past what is damaged.
+    pub(crate) fn scanner<'a>(&self, file: &'a File, position: u64, end: u64) -> BatchScanner<'a> {
+        let scanner = BatchScanner::new(file, position, end);
+        if !self.integrity.is_damaged() {
+            return scanner;
+        }
+        scanner.skipping(self.damaged().iter().map(|range| (range.position, range.end_position)).collect())
+    }
+
     /// Where the first batch lies that reaches up to `offset` or beyond, within the first `size` bytes.
     pub(crate) fn find(&self, file: &File, offset: i64, size: u64) -> Result<Option<BatchAt>, StorageError> {
         let start = match self.offsets.floor(offset)? {
             Some(entry) if self.is_true(file, &entry, size)? => entry.position,
             Some(_) | None => 0,
         };
-        let mut scanner = BatchScanner::new(file, start, size);
+        // An index entry may point into what is damaged; behind that, offsets are known too.
+        let damaged = self.damaged();
+        let behind =
+            damaged.iter().rev().find(|range| range.end_offset <= offset).map_or(0, |range| range.end_position);
+        let mut scanner = self.scanner(file, start.max(behind.min(size)), size);
         while let Some(at) = scanner.next()? {
             if at.header.last_offset() >= offset {
                 return Ok(Some(at));
@@ -35,7 +48,7 @@ impl Segment {
         }
         let there = match BatchScanner::new(file, entry.position, size).next() {
             Ok(at) => at,
-            Err(StorageError::Corrupt { .. }) => None,
+            Err(StorageError::NoBatch { .. }) => None,
             Err(error) => return Err(error),
         };
         let agrees = there.is_some_and(|at| {
@@ -60,7 +73,10 @@ impl Segment {
         at_least_one: bool,
         size: u64,
     ) -> Result<u64, StorageError> {
-        // `size` was taken before, so `next_offset` is not behind it.
+        let damaged = self.damaged();
+        let sound_up_to = damaged.iter().map(|range| range.position).find(|position| *position > first.position);
+        let size = size.min(sound_up_to.unwrap_or(size));
+        // The size was taken before, so `next_offset` is not behind it.
         let wholly_below = end_offset >= self.next_offset();
         if wholly_below && size - first.position <= max_bytes {
             return Ok(size);
@@ -68,7 +84,7 @@ impl Segment {
         let limit = size.min(first.position.saturating_add(max_bytes));
         let start = self.cut_start(file, first, end_offset, limit, wholly_below, size)?;
         let mut cut = start;
-        let mut scanner = BatchScanner::new(file, start, size);
+        let mut scanner = self.scanner(file, start, size);
         while let Some(at) = scanner.next()? {
             if at.end() > limit || at.header.next_offset() > end_offset {
                 break;
@@ -125,7 +141,7 @@ impl Segment {
     pub(super) fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
         let mut largest = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
         let file = self.file()?;
-        let mut scanner = BatchScanner::new(&file, from, size);
+        let mut scanner = self.scanner(&file, from, size);
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp > largest.timestamp {
                 largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
@@ -144,7 +160,7 @@ impl Segment {
         let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
         let file = self.file()?;
         let Some(first) = self.find(&file, start, size)? else { return Ok(None) };
-        let mut scanner = BatchScanner::new(&file, first.position, size);
+        let mut scanner = self.scanner(&file, first.position, size);
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp >= timestamp {
                 return Ok(Some((file, at)));

@@ -232,6 +232,8 @@ impl Run {
     fn after_failed_truncation(&mut self, offset: i64) {
         assert!(self.dir().check_online().is_err(), "a truncation that failed takes the directory offline");
         let kept = self.model.durable.min(offset);
+        // It was lowered before anything was cut.
+        self.model.noted_recovery_point = self.model.noted_recovery_point.min(offset);
         self.restart_keeping(End::PowerCut, kept);
         self.model.epoch += 1;
     }
