@@ -9,7 +9,7 @@
 //! ```
 //! They are replaced as a whole and atomically, so that a crash leaves the old or the new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,6 +110,14 @@ impl CheckpointFile {
             Some(_) | None => return Ok(()),
         }
         write(&self.path, &content)
+    }
+
+    /// Says nothing of these partitions of a topic any more.
+    pub(crate) fn forget(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<(), StorageError> {
+        let mut content = self.content.lock();
+        let before = content.len();
+        content.retain(|(noted, partition), _| &**noted != topic || !partitions.contains(partition));
+        if content.len() < before { write(&self.path, &content) } else { Ok(()) }
     }
 }
 

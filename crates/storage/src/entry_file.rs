@@ -16,7 +16,7 @@ use ottla_env::fs::{self, File};
 use parking_lot::Mutex;
 
 use crate::error::StorageError;
-use crate::log_dir::LogFolder;
+use crate::log_folder::LogFolder;
 
 /// Entries in memory before they are written: of an offset index with the usual interval, 2 MiB of log.
 const PENDING_MAX: usize = 512;

@@ -20,7 +20,7 @@ use crate::file_names::{
     CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TEMPORARY, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file,
 };
 use crate::leader_epoch_cache::{self, LeaderEpochCache};
-use crate::log_dir::LogFolder;
+use crate::log_folder::LogFolder;
 use crate::producer_state::{Marker, ProducerState};
 use crate::recovery::{self, Scope};
 use crate::segment::{Around, Bounds, Segment, SegmentFiles, Until};
@@ -163,8 +163,11 @@ fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segme
     }
     if segments.len() == 0 {
         segments.insert(Arc::new(create_segment(plan.folder, plan.log_start_offset.max(0), plan.config, plan.now_ms)?));
-        // A later segment must not survive a crash without the first: the log would seem to start there.
-        fs::sync_dir(plan.folder.path())?;
+        // A later segment must not survive a crash without the first: the log would seem to start there. A directory that is
+        // not settled is before the first roll.
+        if !plan.folder.is_unsettled() {
+            fs::sync_dir(plan.folder.path())?;
+        }
     }
     Ok(segments)
 }

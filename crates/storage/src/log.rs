@@ -24,17 +24,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use ottla_env::{fs, time};
+use ottla_env::time;
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
-use crate::file_names::partition_dir;
 use crate::leader_epoch_cache::LeaderEpochCache;
 use crate::loader::{self, Plan, RecoveryReport};
-use crate::log_dir::{LogDir, LogFolder};
-use crate::partition_metadata;
+use crate::log_dir::LogDir;
+use crate::log_folder::LogFolder;
 use crate::segments::Segments;
 use crate::snapshot_files::SnapshotFiles;
 
@@ -94,7 +93,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the partition's directory in `dir`, or makes it, durably, with the topic id in it.
+    /// Opens the partition's directory in `dir`, or makes it with the topic id in it, durably once the log is flushed.
     ///
     /// A zero `topic_id` takes the one in the directory.
     ///
@@ -109,9 +108,7 @@ impl Log {
         options: OpenOptions,
     ) -> Result<Arc<Self>, StorageError> {
         dir.check_online()?;
-        let path = dir.path().join(partition_dir(topic, partition));
-        let topic_id = prepare(dir, &path, (topic, partition), topic_id)?;
-        let folder = LogFolder::new(Arc::clone(dir), path);
+        let (folder, topic_id) = LogFolder::open(dir, topic, partition, topic_id)?;
         let plan = Plan {
             folder: &folder,
             config: &config,
@@ -121,6 +118,9 @@ impl Log {
             now_ms: time::wall_clock_ms(),
         };
         let loaded = loader::load(&plan)?;
+        if !options.clean_shutdown || loaded.log_end_offset == loaded.log_start_offset {
+            folder.unsettle();
+        }
         let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, loaded.log_end_offset);
         let mut producers = loaded.producers;
         producers.set_high_watermark(high_watermark);
@@ -303,27 +303,5 @@ impl Log {
     /// For errors that cannot happen while the invariant of [`Segments`] holds.
     fn no_segment(&self) -> StorageError {
         StorageError::Corrupt { path: self.path(), reason: "the log has no segment".to_owned() }
-    }
-}
-
-/// Makes the directory and its partition.metadata if they are missing; gives the topic id.
-fn prepare(dir: &LogDir, path: &PathBuf, name: (&str, i32), topic_id: Uuid) -> Result<Uuid, StorageError> {
-    if !fs::exists(path) {
-        // What was noted of an earlier partition of that name is not true of this one.
-        let (topic, partition) = name;
-        for notes in [&dir.recovery_points, &dir.log_starts, &dir.high_watermarks] {
-            notes.lower(topic, partition, 0)?;
-        }
-        fs::create_dir_all(path)?;
-        fs::sync_dir(dir.path())?;
-    }
-    match partition_metadata::read(path)? {
-        Some(found) if topic_id.is_zero() || found == topic_id => Ok(found),
-        Some(found) => Err(StorageError::TopicIdMismatch { path: path.clone(), found, wanted: topic_id }),
-        None if topic_id.is_zero() => Ok(topic_id),
-        None => {
-            partition_metadata::write(path, topic_id)?;
-            Ok(topic_id)
-        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ottla_env::fs::{self, FileLock};
 use ottla_protocol::Uuid;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use crate::checkpoint::{CheckpointFile, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
 use crate::error::{OpenError, StorageError};
@@ -32,6 +32,10 @@ pub struct LogDir {
     flush_wanted: AtomicBool,
     /// Damaged ranges found in the logs in here.
     damage_found: AtomicU64,
+    /// Logs in here, by which new ones are spread.
+    log_count: AtomicUsize,
+    /// Names of logs were made in here that a sync has yet to make durable.
+    names_dirty: Mutex<bool>,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
     /// `LogDir` per path.
     _lock: FileLock,
@@ -66,6 +70,8 @@ impl LogDir {
             high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
             flush_wanted: AtomicBool::new(false),
             damage_found: AtomicU64::new(0),
+            log_count: AtomicUsize::new(0),
+            names_dirty: Mutex::new(false),
             _lock: lock,
         }))
     }
@@ -108,6 +114,37 @@ impl LogDir {
             *known = Some(Arc::from(reason));
         }
         self.offline.store(true, Ordering::Release);
+    }
+
+    /// What is noted of the logs in here.
+    pub(crate) fn checkpoints(&self) -> [&CheckpointFile; 3] {
+        [&self.recovery_points, &self.log_starts, &self.high_watermarks]
+    }
+
+    /// How many logs the manager has in here.
+    pub(crate) fn log_count(&self) -> usize {
+        self.log_count.load(Ordering::Relaxed)
+    }
+
+    /// A log came (+1) or went (-1).
+    pub(crate) fn count_log(&self, change: isize) {
+        self.log_count.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// The name of a log was made in here.
+    pub(crate) fn note_name(&self) {
+        *self.names_dirty.lock() = true;
+    }
+
+    /// Makes the names of the logs in here durable, in one sync for however many were made since the last.
+    pub(crate) fn sync_names(&self) -> Result<(), StorageError> {
+        // Held over the sync: whoever comes second must not take it for done.
+        let mut dirty = self.names_dirty.lock();
+        if *dirty {
+            fs::sync_dir(&self.path)?;
+            *dirty = false;
+        }
+        Ok(())
     }
 
     /// Asks the flusher to look at the logs in here.
@@ -154,37 +191,5 @@ impl LogDir {
                 tracing::warn!(path = %path.display(), %error, "cannot remove what was deleted; the next start tries again");
             }
         }
-    }
-}
-
-/// The directory of one partition. Its path changes when the partition is deleted.
-#[derive(Debug)]
-pub(crate) struct LogFolder {
-    pub(crate) dir: Arc<LogDir>,
-    path: RwLock<PathBuf>,
-}
-
-impl LogFolder {
-    pub(crate) fn new(dir: Arc<LogDir>, path: PathBuf) -> Arc<Self> {
-        Arc::new(Self { dir, path: RwLock::new(path) })
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.path.read().clone()
-    }
-
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.read().join(name)
-    }
-
-    /// Renames the directory, and makes the new name survive a crash.
-    pub(crate) fn rename(&self, name: &str) -> Result<PathBuf, StorageError> {
-        let mut path = self.path.write();
-        let to = path.with_file_name(name);
-        fs::rename(&*path, &to)?;
-        path.clone_from(&to);
-        drop(path);
-        fs::sync_dir(self.dir.path())?;
-        Ok(to)
     }
 }

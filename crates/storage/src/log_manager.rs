@@ -9,26 +9,29 @@
 //!            *-future, __cluster_metadata-0                      left alone (the quorum opens its log itself)
 //! ```
 
+mod create;
 mod maintenance;
 mod open;
+mod remove;
 mod strays;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ottla_env::fs;
 use ottla_env::task::{StopSignal, Thread};
-use ottla_env::{fs, time};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
 use crate::clean_shutdown;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
-use crate::file_names::partition_dir;
-use crate::log::{Log, OpenOptions};
+use crate::log::Log;
 use crate::log_dir::LogDir;
 use crate::parallel;
+
+pub use create::{Placement, WantedLog};
 
 /// Directory of the metadata log, which is not the manager's.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -134,83 +137,16 @@ impl LogManager {
         self.logs.read().values().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    /// The log of a partition, made in the directory with the fewest logs if it does not exist. A directory that was left
-    /// out at the start because it had no partition.metadata is taken over; one of another topic id is set aside.
-    ///
-    /// # Errors
-    /// When files cannot be used.
-    pub fn create(
-        &self,
-        topic: &str,
-        partition: i32,
-        topic_id: Uuid,
-        config: Arc<LogConfig>,
-    ) -> Result<Arc<Log>, StorageError> {
-        let _one_at_a_time = self.changing.lock();
-        if let Some(log) = self.get(topic, partition) {
-            if log.topic_id() == topic_id {
-                log.set_config(config);
-                return Ok(log);
-            }
-            strays::set_log_aside(&log)?;
-            self.forget(topic, partition);
-        }
-        let name = partition_dir(topic, partition);
-        strays::set_unopened_aside(&self.dirs, topic, partition, topic_id)?;
-        let existing = self.dirs.iter().find(|dir| fs::exists(dir.path().join(&name)));
-        let options = OpenOptions { clean_shutdown: existing.is_none(), ..OpenOptions::default() };
-        let dir = existing.or_else(|| self.emptiest_dir()).ok_or(StorageError::NoDirectory)?;
-        let opened = Log::open(dir, topic, partition, topic_id, config, options);
-        if let Err(StorageError::Io(error)) = &opened {
-            dir.set_offline(&error.to_string());
-        }
-        let log = opened?;
-        self.insert(&log);
-        Ok(log)
-    }
-
     fn insert(&self, log: &Arc<Log>) {
         self.logs.write().entry(Arc::clone(log.topic())).or_default().insert(log.partition(), Arc::clone(log));
-    }
-
-    fn emptiest_dir(&self) -> Option<&Arc<LogDir>> {
-        let logs = self.logs();
-        let held = |dir: &Arc<LogDir>| logs.iter().filter(|log| Arc::ptr_eq(log.dir(), dir)).count();
-        self.dirs.iter().filter(|dir| dir.check_online().is_ok()).min_by_key(|dir| held(dir))
-    }
-
-    /// Takes a partition's log away: its directory is renamed now and removed after `file.delete.delay.ms`. Does nothing
-    /// if there is none.
-    ///
-    /// # Errors
-    /// When it cannot be renamed.
-    pub fn delete(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
-        let _one_at_a_time = self.changing.lock();
-        let Some(log) = self.get(topic, partition) else { return Ok(()) };
-        log.delete(time::wall_clock_ms())?;
-        self.forget(topic, partition);
-        Ok(())
-    }
-
-    /// Sets the logs aside that are strays: the node ended between the commit of a topic's deletion and the renaming of its
-    /// logs. Their directories get the suffix `-stray` and are kept. Asked once after the start, before logs are made.
-    pub fn set_strays_aside(&self, is_stray: impl Fn(&Log) -> bool) {
-        let _one_at_a_time = self.changing.lock();
-        for log in self.logs().iter().filter(|log| is_stray(log)) {
-            match strays::set_log_aside(log) {
-                Ok(()) => self.forget(log.topic(), log.partition()),
-                Err(error) => {
-                    tracing::error!(topic = %log.topic(), partition = log.partition(), %error,
-                        "a log that metadata does not know cannot be set aside; the next start tries again");
-                }
-            }
-        }
     }
 
     fn forget(&self, topic: &str, partition: i32) {
         let mut logs = self.logs.write();
         if let Some(partitions) = logs.get_mut(topic) {
-            partitions.remove(&partition);
+            if let Some(log) = partitions.remove(&partition) {
+                log.dir().count_log(-1);
+            }
             if partitions.is_empty() {
                 logs.remove(topic);
             }

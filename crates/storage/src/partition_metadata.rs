@@ -4,11 +4,11 @@
 //! version: 0
 //! topic_id: MkU3OEVBNTcwNTJENDM2Qg
 //! ```
-//! Written and synced before the first append, so that a directory never holds records of an unknown topic id.
+//! Synced before anything in its directory counts as durable ([`crate::log_folder`]).
 
 use std::path::Path;
 
-use ottla_env::fs;
+use ottla_env::fs::{self, File};
 use ottla_protocol::Uuid;
 
 use crate::error::StorageError;
@@ -16,19 +16,32 @@ use crate::error::StorageError;
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "partition.metadata";
 
-/// Writes the file into `folder`.
-pub(crate) fn write(folder: &Path, topic_id: Uuid) -> Result<(), StorageError> {
-    let path = folder.join(FILE_NAME);
-    Ok(fs::write_atomically(&path, format!("version: 0\ntopic_id: {topic_id}\n"))?)
+/// Writes the file into `folder`, where there is none; [`sync`] makes it durable.
+pub(crate) fn write_unsynced(folder: &Path, topic_id: Uuid) -> Result<(), StorageError> {
+    let file = File::create(folder.join(FILE_NAME)).map_err(StorageError::Open)?;
+    file.set_len(0)?;
+    Ok(file.write_all_at(format!("version: 0\ntopic_id: {topic_id}\n").as_bytes(), 0)?)
 }
 
-/// The topic id in `folder`; None when the file is missing (a directory of Kafka before 2.8, or a stray one).
+/// Waits until the device has the file's content, if there is one; its name is the directory's.
+pub(crate) fn sync(folder: &Path) -> Result<(), StorageError> {
+    if !fs::exists(folder.join(FILE_NAME)) {
+        return Ok(());
+    }
+    Ok(File::open_rw(folder.join(FILE_NAME)).map_err(StorageError::Open)?.sync_all()?)
+}
+
+/// The topic id in `folder`; None when the file is missing, or holds nothing or zeros: it was being made when the power
+/// went, is of Kafka before 2.8, or a stray.
 pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
     let path = folder.join(FILE_NAME);
     if !fs::exists(&path) {
         return Ok(None);
     }
     let text = fs::read_to_string(&path)?;
+    if text.bytes().all(|byte| byte == 0) {
+        return Ok(None);
+    }
     let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
     let mut version = None;
     let mut topic_id = None;
@@ -56,10 +69,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(read(dir.path()).expect("a missing file is None"), None);
         let id = Uuid(*b"0123456789abcdef");
-        write(dir.path(), id).expect("written");
+        for lost in [&b""[..], &[0; 44]] {
+            fs::write_atomically(dir.path().join(FILE_NAME), lost).expect("written");
+            assert_eq!(read(dir.path()).expect("what was not synced is, too"), None);
+        }
+        write_unsynced(dir.path(), id).expect("written");
+        sync(dir.path()).expect("synced");
         assert_eq!(read(dir.path()).expect("read"), Some(id));
-        for text in ["", "version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n", "version: 0\ntopic_id: x\n"]
-        {
+        for text in ["version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n", "version: 0\ntopic_id: x\n"] {
             fs::write_atomically(dir.path().join(FILE_NAME), text.as_bytes()).expect("written");
             assert!(read(dir.path()).is_err(), "{text:?}");
         }

@@ -30,7 +30,7 @@ use crate::batch_scan::BatchAt;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{DELETED, INDEX, LOG, TIME_INDEX, TXN_INDEX, offset_file};
-use crate::log_dir::LogFolder;
+use crate::log_folder::LogFolder;
 use crate::offset_index::OffsetIndex;
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::{AbortedTransaction, TransactionIndex};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::error::StorageError;
 use crate::file_names::{SNAPSHOT, TEMPORARY, offset_file};
-use crate::log_dir::LogFolder;
+use crate::log_folder::LogFolder;
 use crate::producer_snapshot;
 use crate::producer_state::ProducerState;
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::entry_file::EntryFile;
 use crate::error::StorageError;
 use crate::file_names::{TXN_INDEX, offset_file};
-use crate::log_dir::LogFolder;
+use crate::log_folder::LogFolder;
 
 /// Bytes of an entry.
 pub(crate) const ENTRY_BYTES: usize = 34;

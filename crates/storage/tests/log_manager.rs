@@ -7,12 +7,8 @@ use std::sync::Arc;
 
 use ottla_env::{fs, time};
 use ottla_protocol::Uuid;
-use ottla_storage::{LogConfig, LogManager, LogManagerOptions, OpenError, StorageError};
+use ottla_storage::{LogConfig, LogManager, OpenError, StorageError};
 use support::*;
-
-fn options(dirs: &[&Path]) -> LogManagerOptions {
-    LogManagerOptions { dirs: dirs.iter().map(|d| d.to_path_buf()).collect(), ..LogManagerOptions::default() }
-}
 
 fn default_config() -> Arc<LogConfig> {
     Arc::new(LogConfig { file_delete_delay_ms: 0, ..LogConfig::default() })
@@ -136,13 +132,7 @@ fn a_log_of_another_topic_id_makes_room() {
 fn partitions_spread_over_directories() {
     let (a, b) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     for (n, dir) in [&a, &b].into_iter().enumerate() {
-        let meta = ottla_storage::meta_properties::MetaProperties {
-            version: 1,
-            cluster_id: "c".to_owned(),
-            node_id: 1,
-            directory_id: Some(Uuid([n as u8 + 1; 16])),
-        };
-        meta.write(dir.path()).expect("formatted");
+        format_as(dir.path(), Uuid([n as u8 + 1; 16]));
     }
     let manager = LogManager::open(options(&[a.path(), b.path()])).expect("opened");
     for partition in 0..6 {

@@ -130,7 +130,8 @@ pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> 
             at_least_one_batch: found.bytes == 0,
             reader: limits.reader,
         };
-        let looked = find(cx, target, read.reader).and_then(|partition| Ok((look_at(&partition, &read, now_ms)?, partition)));
+        let looked =
+            find(cx, target, read.reader).and_then(|partition| Ok((look_at(&partition, &read, now_ms)?, partition)));
         let result = match looked {
             Ok((result, partition)) => {
                 if matches!(&result, FoundPartition::Records(info) if !info.is_verified()) {

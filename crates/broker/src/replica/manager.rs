@@ -17,7 +17,7 @@ use ottla_metadata::delta::TopicsDelta;
 use ottla_metadata::image::{ConfigResourceType, MetadataImage, PartitionRegistration, TopicImage};
 use ottla_metadata::{MetadataDelta, MetadataPublisher};
 use ottla_protocol::Uuid;
-use ottla_storage::{Log, LogManager, StorageError};
+use ottla_storage::{Log, LogManager, Placement, StorageError, WantedLog};
 
 use super::partition::Partition;
 use crate::topic_log_config::log_config;
@@ -49,6 +49,9 @@ struct Topic {
     name: Arc<str>,
     partitions: BTreeMap<i32, Held>,
 }
+
+/// Logs by topic id and partition, for partitions that are about to be held.
+type Opened = HashMap<(Uuid, i32), Result<Arc<Log>, StorageError>>;
 
 #[derive(Debug, Default, Clone)]
 struct Topics {
@@ -108,21 +111,21 @@ impl ReplicaManager {
         held.filter_map(|held| if let Held::Online(p) = held { Some(Arc::clone(p)) } else { None }).collect()
     }
 
-    fn hold(&self, image: &MetadataImage, topic: &TopicImage, previous: Option<&Topic>) -> Topic {
+    fn hold(&self, topic: &TopicImage, previous: Option<&Topic>, opened: &mut Opened) -> Topic {
         let held = |(index, registration): (&i32, &PartitionRegistration)| {
             let before = previous.and_then(|t| t.partitions.get(index));
-            (*index, self.hold_partition(image, topic, *index, registration, before))
+            (*index, self.hold_partition(topic, *index, registration, before, opened))
         };
         Topic { name: Arc::clone(&topic.name), partitions: topic.partitions.iter().map(held).collect() }
     }
 
     fn hold_partition(
         &self,
-        image: &MetadataImage,
         topic: &TopicImage,
         index: i32,
         registration: &PartitionRegistration,
         before: Option<&Held>,
+        opened: &mut Opened,
     ) -> Held {
         let before = before.and_then(|held| if let Held::Online(partition) = held { Some(partition) } else { None });
         if !registration.replicas.contains(&self.config.node_id) {
@@ -131,7 +134,7 @@ impl ReplicaManager {
         }
         let outcome = match before {
             Some(partition) => partition.assign(registration).map(|()| Arc::clone(partition)),
-            None => self.open(image, topic, index, registration),
+            None => self.hold_new(topic, index, registration, opened.remove(&(topic.id, index))),
         };
         match outcome {
             Ok(partition) => Held::Online(partition),
@@ -144,31 +147,58 @@ impl ReplicaManager {
         }
     }
 
-    fn open(
+    fn hold_new(
         &self,
-        image: &MetadataImage,
         topic: &TopicImage,
         index: i32,
         registration: &PartitionRegistration,
+        opened: Option<Result<Arc<Log>, StorageError>>,
     ) -> Result<Arc<Partition>, StorageError> {
-        let config = Arc::new(log_config(&self.config, image, &topic.name));
-        let log = self.logs.create(&topic.name, index, topic.id, config)?;
+        let log = opened.unwrap_or(Err(StorageError::NoDirectory))?;
         let name = Arc::clone(&topic.name);
         Ok(Arc::new(Partition::new(name, topic.id, index, self.config.node_id, log, registration)?))
     }
 
+    /// Opens or makes the logs of all partitions that are ours and not held yet, in one go.
+    fn open_logs(&self, image: &MetadataImage, changed: &[&Arc<TopicImage>], topics: &Topics) -> Opened {
+        let (mut places, mut wanted) = (Vec::new(), Vec::new());
+        for topic in changed {
+            let previous = topics.by_id.get(&topic.id);
+            let mut config = None;
+            for (index, registration) in topic.partitions.iter() {
+                let before = previous.and_then(|t| t.partitions.get(index));
+                let Some(directory) = registration.directory_of(self.config.node_id) else { continue };
+                if matches!(before, Some(Held::Online(_))) {
+                    continue;
+                }
+                let config = config.get_or_insert_with(|| Arc::new(log_config(&self.config, image, &topic.name)));
+                places.push((topic.id, *index));
+                wanted.push(WantedLog {
+                    topic: Arc::clone(&topic.name),
+                    partition: *index,
+                    topic_id: topic.id,
+                    config: Arc::clone(config),
+                    placement: placement(directory),
+                });
+            }
+        }
+        places.into_iter().zip(self.logs.create_all(wanted)).collect()
+    }
+
     /// Deletes a topic that cannot be found any more: those who wait are woken and must not find it again.
     fn let_go(&self, topic: &Topic) {
+        let mut ours = Vec::with_capacity(topic.partitions.len());
         for (index, held) in &topic.partitions {
             if let Held::Online(partition) = held {
                 partition.retire();
             }
-            if !matches!(held, Held::Elsewhere)
-                && let Err(cause) = self.logs.delete(&topic.name, *index)
-            {
-                tracing::error!(topic = %topic.name, partition = index, %cause,
-                    "the log of a deleted partition cannot be removed; remove its directory by hand");
+            if !matches!(held, Held::Elsewhere) {
+                ours.push(*index);
             }
+        }
+        for (index, cause) in self.logs.delete_all(&topic.name, &ours) {
+            tracing::error!(topic = %topic.name, partition = index, %cause,
+                "the log of a deleted partition cannot be removed; remove its directory by hand");
         }
     }
 
@@ -190,8 +220,10 @@ impl ReplicaManager {
             self.topics.store(Arc::new(topics.clone()));
             gone.iter().for_each(|topic| self.let_go(topic));
         }
-        for changed in changes.changed.keys().filter_map(|id| image.topics.by_id(*id)) {
-            let topic = Arc::new(self.hold(image, changed, topics.by_id.get(&changed.id).map(|t| &**t)));
+        let changed: Vec<&Arc<TopicImage>> = changes.changed.keys().filter_map(|id| image.topics.by_id(*id)).collect();
+        let mut opened = self.open_logs(image, &changed, &topics);
+        for changed in changed {
+            let topic = Arc::new(self.hold(changed, topics.by_id.get(&changed.id).map(|t| &**t), &mut opened));
             topics.by_name.insert(Arc::clone(&changed.name), Arc::clone(&topic));
             topics.by_id.insert(changed.id, topic);
         }
@@ -208,6 +240,11 @@ impl ReplicaManager {
             }
         }
     }
+}
+
+/// What a replica's directory in the metadata says of where its log goes if it is not found.
+fn placement(directory: Uuid) -> Placement {
+    if directory == Uuid::UNASSIGNED_DIRECTORY { Placement::Anywhere } else { Placement::In(directory) }
 }
 
 impl MetadataPublisher for ReplicaManager {

@@ -219,6 +219,8 @@ impl Log {
         now_ms: i64,
     ) -> Result<Arc<Segment>, StorageError> {
         active.close_for_appends()?;
+        // If the first segment's name were lost and not the second's, the log would seem to begin there.
+        self.folder.settle()?;
         // Also if it fails: names were made and removed.
         self.names_dirty.store(true, Ordering::Release);
         let segment = Arc::new(create_segment(&self.folder, base_offset, config, now_ms)?);

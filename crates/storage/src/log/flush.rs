@@ -39,6 +39,7 @@ impl Log {
             }
         }
         self.write_epochs()?;
+        self.folder.settle()?;
         if self.names_dirty.swap(false, Ordering::AcqRel) {
             fs::sync_dir(self.path())?;
         }

@@ -172,19 +172,17 @@ impl Log {
         segments.iter().try_for_each(|segment| segment.delete(due))
     }
 
-    /// Renames the directory for removal; the log cannot be used any more. Readers keep the slices that they have.
+    /// Renames the directory for removal; the log cannot be used any more. Readers keep the slices that they have. Gives the
+    /// new path; its name is durable with the next sync of the log directory's names.
     ///
     /// # Errors
     /// When it cannot be renamed.
-    pub fn delete(&self, now_ms: i64) -> Result<(), StorageError> {
-        let renamed = self.rename_away(&deleted_dir(&self.topic, self.partition, random::bytes16()))?;
-        let due = now_ms.saturating_add(self.config().file_delete_delay_ms);
-        self.folder.dir.remove_later(renamed, true, due);
-        Ok(())
+    pub(crate) fn rename_for_removal(&self) -> Result<PathBuf, StorageError> {
+        self.rename_away(&deleted_dir(&self.topic, self.partition, random::bytes16()))
     }
 
-    /// Renames the directory of a log that metadata does not know, and keeps it: it may be wanted after all. The log cannot
-    /// be used any more. Gives the new path.
+    /// Renames the directory of a log that metadata does not know, and keeps it: it may be wanted after all. Otherwise as
+    /// [`Self::rename_for_removal`].
     ///
     /// # Errors
     /// When it cannot be renamed.

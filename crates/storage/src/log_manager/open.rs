@@ -133,6 +133,7 @@ fn open_log(job: Job) -> Option<Arc<Log>> {
 fn collect(opened: impl Iterator<Item = Arc<Log>>) -> Result<Logs, OpenError> {
     let mut logs = Logs::new();
     for log in opened {
+        log.dir().count_log(1);
         let partitions = logs.entry(Arc::clone(log.topic())).or_default();
         if let Some(other) = partitions.insert(log.partition(), Arc::clone(&log)) {
             let name = partition_dir(log.topic(), log.partition());

@@ -1,13 +1,14 @@
 //! Strays: directories of partitions that metadata does not know. They are renamed, not removed, as Kafka does: should the
 //! metadata be at fault, the records are still there.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_env::{fs, random};
 use ottla_protocol::Uuid;
 
 use crate::error::StorageError;
-use crate::file_names::{partition_dir, stray_dir};
+use crate::file_names::{LOG, partition_dir, stray_dir};
 use crate::log::Log;
 use crate::log_dir::LogDir;
 use crate::partition_metadata;
@@ -21,7 +22,8 @@ pub(super) fn set_log_aside(log: &Log) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Sets aside what lies under a partition's name, was not opened at the start, and belongs to another topic id.
+/// Sets aside what lies under a partition's name, was not opened at the start, and belongs to another topic id, or holds
+/// records and does not say whose: of an earlier topic of that name perhaps, whose partition.metadata went with the power.
 pub(super) fn set_unopened_aside(
     dirs: &[Arc<LogDir>],
     topic: &str,
@@ -30,7 +32,15 @@ pub(super) fn set_unopened_aside(
 ) -> Result<(), StorageError> {
     for dir in dirs.iter().filter(|dir| dir.check_online().is_ok()) {
         let path = dir.path().join(partition_dir(topic, partition));
-        let Some(found) = partition_metadata::read(&path)?.filter(|found| *found != topic_id) else { continue };
+        if !fs::exists(&path) {
+            continue;
+        }
+        let found = match partition_metadata::read(&path)? {
+            Some(found) if found == topic_id => continue,
+            Some(found) => found,
+            None if has_records(&path)? => Uuid::ZERO,
+            None => continue,
+        };
         let to = dir.path().join(stray_dir(topic, partition, random::bytes16()));
         fs::rename(&path, &to)?;
         fs::sync_dir(dir.path())?;
@@ -38,4 +48,8 @@ pub(super) fn set_unopened_aside(
             "a directory that metadata does not know is set aside; remove it when nobody misses it");
     }
     Ok(())
+}
+
+fn has_records(path: &Path) -> Result<bool, StorageError> {
+    Ok(fs::read_dir(path)?.iter().any(|entry| entry.name.ends_with(LOG) && entry.len > 0))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions, batches};
 use ottla_storage::meta_properties::MetaProperties;
-use ottla_storage::{AppendInfo, AppendOrigin, Log, LogConfig, LogDir, OpenOptions};
+use ottla_storage::{AppendInfo, AppendOrigin, Log, LogConfig, LogDir, LogManagerOptions, OpenOptions};
 
 pub const TOPIC: &str = "orders";
 pub const NOW: i64 = 1_700_000_000_000;
@@ -18,8 +18,18 @@ pub fn topic_id() -> Uuid {
 
 /// Writes meta.properties.
 pub fn format(path: &Path) {
-    let directory_id = Some(Uuid(*b"fedcba9876543210"));
+    format_as(path, Uuid(*b"fedcba9876543210"));
+}
+
+/// Writes meta.properties with this directory id.
+pub fn format_as(path: &Path, id: Uuid) {
+    let directory_id = Some(id);
     MetaProperties { version: 1, cluster_id: "c".to_owned(), node_id: 1, directory_id }.write(path).expect("formatted");
+}
+
+/// A manager of these directories.
+pub fn options(dirs: &[&Path]) -> LogManagerOptions {
+    LogManagerOptions { dirs: dirs.iter().map(|d| d.to_path_buf()).collect(), ..LogManagerOptions::default() }
 }
 
 /// Settings that roll and index early.
