@@ -1,47 +1,28 @@
 //! A connection against a broker that does what a script says: version negotiation, pipelining, and every way in which a
 //! peer can misbehave. Each ends that connection with a sentence, and what is in flight with an error.
 
+mod support;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_client::ConnectionError;
 use ottla_client::connection::{Address, Connection, ConnectionOptions};
-use ottla_env::net::{TcpListener, TcpStream};
+use ottla_env::net::TcpListener;
 use ottla_env::task::{self, Runtime};
 use ottla_env::time;
 use ottla_protocol::frame::{self, RequestHead};
-use ottla_protocol::message::Message;
 use ottla_protocol::messages::api_versions_request::ApiVersionsRequest;
 use ottla_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use ottla_protocol::messages::heartbeat_request::HeartbeatRequest;
 use ottla_protocol::messages::heartbeat_response::HeartbeatResponse;
-use ottla_protocol::writer::Writer;
+use support::Peer;
 
 const HEARTBEAT: i16 = 12;
 const API_VERSIONS: i16 = 18;
 
-/// The broker's end of a connection.
-struct Peer(TcpStream);
-
 impl Peer {
-    /// The next request frame, without its length.
-    async fn request(&self) -> Vec<u8> {
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length).await.expect("a request comes");
-        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-        self.0.read_exact(&mut frame).await.expect("the request is whole");
-        frame
-    }
-
-    async fn answer<'a, M: Message<'a>>(&self, head: &RequestHead<'_>, version: i16, body: &M) {
-        let mut w = Writer::new();
-        frame::begin_response(&mut w, head.correlation_id, head.api_key, version);
-        body.encode(&mut w, version).expect("encodes");
-        frame::finish_response(&mut w);
-        self.0.write_all(&w.into_bytes()).await.expect("the client reads");
-    }
-
     /// The handshake of a broker that speaks ApiVersions up to `newest`; returns the versions that were tried.
     async fn shake_hands(&self, newest: i16) -> Vec<i16> {
         let mut tried = Vec::new();

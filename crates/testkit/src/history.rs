@@ -53,14 +53,14 @@ pub enum Delivery {
 pub enum Event {
     /// A value was given to a producer.
     Sent(Value),
-    /// The broker promised to keep it (acks=all), at this place.
+    /// The broker promised to keep it (acks=all).
     Acknowledged {
         /// Which value.
         value: Value,
         /// Where it shall be.
         partition: i32,
-        /// Where it shall be.
-        offset: i64,
+        /// Where it shall be; `None` if it was acknowledged by a broker that had forgotten where.
+        offset: Option<i64>,
     },
     /// A consumer read a record.
     Read {

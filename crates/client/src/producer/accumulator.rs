@@ -6,25 +6,22 @@
 //!                                      └──────────────── retry ──────────────────┘
 //! ```
 //!
-//! Order on retry: batch ids grow in the order of sending and a batch that comes back is put where its id belongs. Then
-//! nothing of its partition is drained until all its batches in flight have come back, and they leave again in their
-//! order.
-//!
-//! Sequences (idempotence): a batch gets its first sequence when it is first drained and keeps it. When a batch is lost
-//! for good the sequence has a gap that the broker would refuse, so the partition begins again with a higher producer
-//! epoch at sequence 0, as soon as nothing of it is in flight (KIP-360).
+//! What leaves when, and with which sequences, is each partition's own matter: see [`queue`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod queue;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_protocol::compression::Compression;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::batch::{Batch, Identity, OpenBatch, OutcomeReceiver};
+use super::batch::{Batch, OpenBatch, OutcomeReceiver};
 use super::partitioner::Sticky;
 use super::record::ProducerRecord;
 use crate::error::Error;
+use queue::Queue;
 
 /// What the accumulator takes from the producer's configuration.
 #[derive(Debug, Clone, Copy)]
@@ -76,18 +73,13 @@ struct TopicQueues {
     partitions: BTreeMap<i32, Queue>,
 }
 
-/// One partition.
-#[derive(Default)]
-struct Queue {
-    open: Option<OpenBatch>,
-    waiting: VecDeque<Batch>,
-    in_flight: BTreeMap<u64, OutcomeReceiver>,
-    not_before_ms: i64,
-    /// A batch came back: nothing leaves before the others have come back too.
-    stalled: bool,
-    identity: Option<Identity>,
-    /// A batch was lost for good: begin a new epoch before anything else is sent.
-    broken: bool,
+/// Why a batch comes back to be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Returned {
+    /// It may have been written for all we know: no answer came, or one that may follow an append.
+    InDoubt,
+    /// The broker knows the producer and says that the batch's sequence does not follow.
+    OutOfLine,
 }
 
 impl Accumulator {
@@ -182,8 +174,7 @@ impl Accumulator {
                 }
                 while queue.waiting.front().is_some_and(|b| b.created_ms <= oldest_ms) {
                     let Some(batch) = queue.waiting.pop_front() else { break };
-                    // One that was sent may have been written: its sequences cannot be used again.
-                    queue.broken |= batch.identity.is_some();
+                    queue.lost(&batch);
                     let what = format!("writing {} records to {topic}-{partition}", batch.records);
                     expired.push((batch, Error::Timeout { what, after: timeout, last: None }));
                 }
@@ -227,7 +218,7 @@ impl Accumulator {
                 if queue.waiting.is_empty() {
                     queue.seal();
                 }
-                let size = queue.waiting.front().map_or(0, |b| b.bytes.len());
+                let size = queue.next_len();
                 if bytes > 0 && bytes + size > max_bytes {
                     return drained;
                 }
@@ -240,34 +231,25 @@ impl Accumulator {
         drained
     }
 
-    /// A batch came back and will not be sent again. `lost` says that it was not acknowledged.
-    pub(super) fn settle(&mut self, topic: &str, partition: i32, batch: &Batch, lost: bool) {
+    /// A batch came back, written. Gives the batches that are known to be written by that, and to be told so.
+    pub(super) fn written(&mut self, topic: &str, partition: i32, batch: &Batch) -> Vec<Batch> {
+        self.queue(topic, partition).map(|queue| queue.written(batch)).unwrap_or_default()
+    }
+
+    /// A batch came back, not acknowledged, and will not be sent again.
+    pub(super) fn lost(&mut self, topic: &str, partition: i32, batch: &Batch) {
         if let Some(queue) = self.queue(topic, partition) {
             queue.in_flight.remove(&batch.id);
-            queue.broken |= lost && batch.identity.is_some();
+            queue.lost(batch);
         }
     }
 
     /// A batch came back and is to be sent again, not before `not_before_ms`.
-    pub(super) fn retry(&mut self, drained: Drained, not_before_ms: i64) {
-        let Drained { topic, partition, mut batch } = drained;
-        let Some(queue) = self.queue(&topic, partition) else { return };
-        queue.in_flight.remove(&batch.id);
-        queue.stalled = true;
-        batch.attempts += 1;
-        queue.not_before_ms = queue.not_before_ms.max(not_before_ms);
-        let at = queue.waiting.partition_point(|b| b.id < batch.id);
-        queue.waiting.insert(at, batch);
-    }
-
-    /// Whether a batch of the partition that was sent before `batch` has no outcome yet, or was lost. Then a refusal for
-    /// being out of order says nothing about `batch` itself.
-    pub(super) fn has_earlier(&self, topic: &str, partition: i32, batch: &Batch) -> bool {
-        self.topics.get(topic).and_then(|t| t.partitions.get(&partition)).is_some_and(|queue| {
-            queue.broken
-                || queue.in_flight.range(..batch.id).next().is_some()
-                || queue.waiting.iter().any(|b| b.id < batch.id)
-        })
+    pub(super) fn retry(&mut self, drained: Drained, why: Returned, not_before_ms: i64) {
+        let Drained { topic, partition, batch } = drained;
+        if let Some(queue) = self.queue(&topic, partition) {
+            queue.retry(batch, why, not_before_ms);
+        }
     }
 
     /// Where the outcomes of all batches without one will be.
@@ -284,61 +266,6 @@ impl Accumulator {
 
     fn queue(&mut self, topic: &str, partition: i32) -> Option<&mut Queue> {
         self.topics.get_mut(topic)?.partitions.get_mut(&partition)
-    }
-}
-
-impl Queue {
-    fn seal(&mut self) {
-        self.waiting.extend(self.open.take().map(OpenBatch::seal));
-    }
-
-    /// From when on its first batch may be sent; `None` when there is none or it must wait for others to come back.
-    fn sendable_at_ms(&self, limits: &Limits, flushing: bool) -> Option<i64> {
-        let must_wait = limits.idempotent && (self.stalled || self.broken) && !self.in_flight.is_empty();
-        let lingers_until = match (self.waiting.front(), &self.open) {
-            (Some(_), _) => 0,
-            (None, Some(_)) if flushing => 0,
-            (None, Some(open)) => open.created_ms() + limits.linger_ms,
-            (None, None) => return None,
-        };
-        (!must_wait).then_some(lingers_until.max(self.not_before_ms))
-    }
-
-    /// Takes the first batch, with its identity if the producer is idempotent.
-    fn take(&mut self, idempotent: bool, producer: &mut Option<ProducerIdAndEpoch>) -> Option<Batch> {
-        if idempotent {
-            self.renew(producer);
-            self.identify(producer.as_ref()?)?;
-        }
-        let batch = self.waiting.pop_front()?;
-        self.stalled = false;
-        self.in_flight.insert(batch.id, batch.subscribe());
-        Some(batch)
-    }
-
-    /// Begins a higher epoch when a batch was lost. When epochs are used up a new producer id is needed.
-    fn renew(&mut self, producer: &mut Option<ProducerIdAndEpoch>) {
-        let (true, Some(current)) = (self.broken, *producer) else { return };
-        let used = self.identity.filter(|i| i.producer_id == current.id).map_or(current.epoch, |i| i.epoch);
-        *producer = used.max(current.epoch).checked_add(1).map(|epoch| ProducerIdAndEpoch { id: current.id, epoch });
-        self.broken = false;
-        self.identity = None;
-        for batch in &mut self.waiting {
-            batch.identity = None;
-        }
-    }
-
-    /// Gives the first batch its sequences, unless it has them from an earlier attempt.
-    fn identify(&mut self, producer: &ProducerIdAndEpoch) -> Option<()> {
-        let next =
-            self.identity.get_or_insert(Identity { producer_id: producer.id, epoch: producer.epoch, base_sequence: 0 });
-        let batch = self.waiting.front_mut()?;
-        if batch.identity.is_none() {
-            batch.identify(*next);
-            // Sequences wrap from i32::MAX to 0.
-            next.base_sequence = next.base_sequence.wrapping_add(batch.records) & i32::MAX;
-        }
-        Some(())
     }
 }
 

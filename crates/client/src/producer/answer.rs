@@ -20,12 +20,14 @@ pub(super) enum Verdict {
     Written(Acknowledged),
     /// Send it again; metadata may be old.
     Retry(Error),
+    /// Its sequence does not follow for the broker: something before it is not there, or it was written and forgotten.
+    OutOfLine(Error),
     /// It is not written and will not be.
     Lost(Error),
 }
 
-/// Judges an answer. `earlier_open` says that a batch sent before it has no outcome yet or was lost.
-pub(super) fn judge(answer: PartitionAnswer, what: impl FnOnce() -> String, earlier_open: bool) -> Verdict {
+/// Judges an answer.
+pub(super) fn judge(answer: PartitionAnswer, what: impl FnOnce() -> String) -> Verdict {
     let code = ErrorCode::from_code(answer.code).unwrap_or(ErrorCode::UnknownServerError);
     let error = || Error::broker(what(), answer.code, answer.message.as_deref());
     match code {
@@ -34,12 +36,8 @@ pub(super) fn judge(answer: PartitionAnswer, what: impl FnOnce() -> String, earl
         ErrorCode::DuplicateSequenceNumber => {
             Verdict::Written(Acknowledged { base_offset: -1, log_append_time_ms: -1 })
         }
-        // An earlier batch of this producer is not there yet, so this one could not follow it.
-        ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId | ErrorCode::InvalidProducerEpoch
-            if earlier_open =>
-        {
-            Verdict::Retry(error())
-        }
+        // UNKNOWN_PRODUCER_ID: brokers before Kafka 2.5, when retention had taken all that the producer wrote.
+        ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId => Verdict::OutOfLine(error()),
         code if code.is_retriable() => Verdict::Retry(error()),
         _ => Verdict::Lost(error()),
     }
@@ -49,20 +47,18 @@ pub(super) fn judge(answer: PartitionAnswer, what: impl FnOnce() -> String, earl
 mod tests {
     use super::*;
 
-    fn verdict(code: ErrorCode, earlier_open: bool) -> Verdict {
+    fn verdict(code: ErrorCode) -> Verdict {
         let acknowledged = Acknowledged { base_offset: 7, log_append_time_ms: -1 };
-        judge(PartitionAnswer { code: code.code(), message: None, acknowledged }, || "t-0".to_owned(), earlier_open)
+        judge(PartitionAnswer { code: code.code(), message: None, acknowledged }, || "t-0".to_owned())
     }
 
     #[test]
     fn only_what_may_succeed_later_is_sent_again() {
-        assert!(matches!(verdict(ErrorCode::None, false), Verdict::Written(a) if a.base_offset == 7));
-        assert!(
-            matches!(verdict(ErrorCode::DuplicateSequenceNumber, false), Verdict::Written(a) if a.base_offset == -1)
-        );
-        assert!(matches!(verdict(ErrorCode::NotLeaderOrFollower, false), Verdict::Retry(_)));
-        assert!(matches!(verdict(ErrorCode::MessageTooLarge, true), Verdict::Lost(_)));
-        assert!(matches!(verdict(ErrorCode::OutOfOrderSequenceNumber, true), Verdict::Retry(_)));
-        assert!(matches!(verdict(ErrorCode::OutOfOrderSequenceNumber, false), Verdict::Lost(_)));
+        assert!(matches!(verdict(ErrorCode::None), Verdict::Written(a) if a.base_offset == 7));
+        assert!(matches!(verdict(ErrorCode::DuplicateSequenceNumber), Verdict::Written(a) if a.base_offset == -1));
+        assert!(matches!(verdict(ErrorCode::NotLeaderOrFollower), Verdict::Retry(_)));
+        assert!(matches!(verdict(ErrorCode::MessageTooLarge), Verdict::Lost(_)));
+        assert!(matches!(verdict(ErrorCode::OutOfOrderSequenceNumber), Verdict::OutOfLine(_)));
+        assert!(matches!(verdict(ErrorCode::InvalidProducerEpoch), Verdict::Lost(_)), "somebody else has our id");
     }
 }

@@ -84,6 +84,8 @@ impl OpenBatch {
             created_ms: self.created_ms,
             attempts: 0,
             identity: None,
+            in_doubt: false,
+            refused: false,
             outcome: self.outcome,
             _memory: self.memory,
         }
@@ -99,6 +101,10 @@ pub(super) struct Batch {
     pub(super) created_ms: i64,
     pub(super) attempts: u32,
     pub(super) identity: Option<Identity>,
+    /// It was sent with its identity, and may have been written for all we know.
+    pub(super) in_doubt: bool,
+    /// The broker said that it does not follow, and nothing was sent before it since.
+    pub(super) refused: bool,
     outcome: watch::Sender<Option<Outcome>>,
     /// Part of `buffer.memory`, given back with the batch.
     _memory: OwnedSemaphorePermit,

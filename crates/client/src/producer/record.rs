@@ -77,7 +77,7 @@ pub struct RecordMetadata {
     pub topic: Arc<str>,
     /// Partition.
     pub partition: i32,
-    /// Offset; -1 when nobody told (acks=0).
+    /// Offset; -1 when nobody told: with acks=0, or when the broker knows that it is written and has forgotten where.
     pub offset: i64,
     /// The record's time: the broker's if the topic uses LogAppendTime.
     pub timestamp_ms: i64,

@@ -17,7 +17,7 @@ use ottla_protocol::messages::produce_response::{PartitionProduceResponse, Produ
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::accumulator::{Accumulator, Drained, ProducerIdAndEpoch, Ready};
+use super::accumulator::{Accumulator, Drained, ProducerIdAndEpoch, Ready, Returned};
 use super::answer::{Verdict, judge};
 use super::batch::Acknowledged;
 use super::request::{find, init_producer_id, owned, start};
@@ -264,8 +264,7 @@ impl Sender {
         for d in drained {
             let verdict = match find(response, &d, &view) {
                 Some(p) => {
-                    let earlier = self.shared.accumulator.lock().has_earlier(&d.topic, d.partition, &d.batch);
-                    let verdict = judge(owned(p), || format!("{}-{}", d.topic, d.partition), earlier);
+                    let verdict = judge(owned(p), || format!("{}-{}", d.topic, d.partition));
                     if matches!(verdict, Verdict::Retry(_)) {
                         self.learn(response, &d, p);
                     }
@@ -291,25 +290,30 @@ impl Sender {
     }
 
     fn settle(&mut self, d: Drained, verdict: Verdict) {
-        let config = &self.shared.config;
-        let now_ms = time::monotonic_ms();
+        let may_retry = d.batch.attempts < self.shared.config.retries;
         match verdict {
             Verdict::Written(acknowledged) => {
                 self.refresh_backoff.reset();
-                self.shared.accumulator.lock().settle(&d.topic, d.partition, &d.batch, false);
+                let earlier = self.shared.accumulator.lock().written(&d.topic, d.partition, &d.batch);
+                for batch in earlier {
+                    batch.complete(Ok(Acknowledged { base_offset: -1, log_append_time_ms: -1 }));
+                }
                 d.batch.complete(Ok(acknowledged));
             }
-            Verdict::Retry(e) if d.batch.attempts < config.retries => {
-                let mut backoff = self.shared.cluster.backoff();
-                let wait = (0..=d.batch.attempts.min(10)).map(|_| backoff.next(random::next_u64())).last();
-                let wait_ms = wait.unwrap_or_default().as_millis() as i64;
-                tracing::debug!(topic = &*d.topic, partition = d.partition, error = %e, "a batch is sent again");
-                self.shared.accumulator.lock().retry(d, now_ms + wait_ms);
-            }
-            Verdict::Retry(e) | Verdict::Lost(e) => {
-                self.shared.accumulator.lock().settle(&d.topic, d.partition, &d.batch, true);
+            Verdict::Retry(e) if may_retry => self.retry(d, Returned::InDoubt, &e),
+            Verdict::OutOfLine(e) if may_retry => self.retry(d, Returned::OutOfLine, &e),
+            Verdict::Retry(e) | Verdict::OutOfLine(e) | Verdict::Lost(e) => {
+                self.shared.accumulator.lock().lost(&d.topic, d.partition, &d.batch);
                 d.batch.complete(Err(e));
             }
         }
+    }
+
+    fn retry(&self, d: Drained, why: Returned, error: &Error) {
+        let mut backoff = self.shared.cluster.backoff();
+        let wait = (0..=d.batch.attempts.min(10)).map(|_| backoff.next(random::next_u64())).last();
+        let wait_ms = wait.unwrap_or_default().as_millis() as i64;
+        tracing::debug!(topic = &*d.topic, partition = d.partition, %error, ?why, "a batch is sent again");
+        self.shared.accumulator.lock().retry(d, why, time::monotonic_ms() + wait_ms);
     }
 }

@@ -11,7 +11,7 @@ fn value(producer: u32, sequence: u64) -> Value {
 }
 
 fn acknowledged(value: Value, offset: i64) -> Event {
-    Event::Acknowledged { value, partition: 0, offset }
+    Event::Acknowledged { value, partition: 0, offset: Some(offset) }
 }
 
 fn read(consumer: &str, offset: i64, value: Value) -> Event {
@@ -76,6 +76,18 @@ fn another_record_in_an_acknowledged_place_is_found() {
     let moved =
         |events: &mut Vec<Event>| replace(events, &acknowledged(value(PLAIN, 1), 4), &acknowledged(value(PLAIN, 1), 2));
     assert_eq!(broken(moved), ["acknowledged_never_lost"]);
+}
+
+#[test]
+fn what_was_acknowledged_without_a_place_must_be_in_its_partition() {
+    let forgotten = |value| Event::Acknowledged { value, partition: 0, offset: None };
+    let old = acknowledged(value(PLAIN, 1), 4);
+    assert!(broken(|events| replace(events, &old, &forgotten(value(PLAIN, 1)))).is_empty());
+    let lost = |events: &mut Vec<Event>| {
+        events.insert(4, Event::Sent(value(PLAIN, 2)));
+        replace(events, &old, &forgotten(value(PLAIN, 2)));
+    };
+    assert_eq!(broken(lost), ["acknowledged_never_lost"]);
 }
 
 #[test]

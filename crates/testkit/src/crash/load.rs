@@ -59,7 +59,10 @@ async fn note_oldest(pending: &mut VecDeque<(Value, Promise)>, recorder: &Record
         .await
         .unwrap_or_else(|_| panic!("{value} has no outcome after {PATIENCE:?}"))
     {
-        Ok(at) => recorder.saw(Event::Acknowledged { value, partition: at.partition, offset: at.offset }),
+        Ok(at) => {
+            let offset = Some(at.offset).filter(|offset| *offset >= 0);
+            recorder.saw(Event::Acknowledged { value, partition: at.partition, offset });
+        }
         Err(error) => eprintln!("{value} failed: {error}"),
     }
 }
