@@ -83,7 +83,8 @@ pub struct Broker {
     pub quota: Arc<dyn Quota>,
     /// Memory that clients take.
     pub memory: Memory,
-    pub(crate) connections: Arc<Connections>,
+    /// Open connections.
+    pub connections: Arc<Connections>,
     pub(crate) connection_counts: ConnectionCounts,
     metadata: MetadataView,
     /// The epoch that the controller gave to this broker's registration; -1 before.

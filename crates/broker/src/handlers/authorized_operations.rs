@@ -59,8 +59,11 @@ pub(crate) fn on_group(cx: &RequestContext, id: &str) -> i32 {
     bits(cx, OF_GROUPS, Resource::Group(id))
 }
 
-/// What the connection's principal may do to the cluster.
+/// What the connection's principal may do to the cluster; nothing is told to who may not describe it.
 pub(crate) fn on_cluster(cx: &RequestContext) -> i32 {
+    if !cx.authorized(Operation::Describe, Resource::Cluster) {
+        return 0;
+    }
     bits(cx, OF_THE_CLUSTER, Resource::Cluster)
 }
 

@@ -280,6 +280,25 @@ pub async fn fetched(client: &Client, request: &FetchRequest<'_>) -> (i16, i16, 
     })
 }
 
+/// Fills the log with about this many bytes, and gives a client whose fetch of all of it is on its way: more than the
+/// sockets of both sides will hold, if it is more than [`BETWEEN`].
+pub async fn slow_client(rig: &Rig, bytes: usize) -> (Client, FetchRequest<'static>) {
+    let client = rig.connect().await;
+    client.stream.set_buffer_sizes(None, Some(64 << 10)).unwrap();
+    let record = batch(&"x".repeat(1_000_000));
+    for _ in 0..bytes.div_ceil(record.len()) {
+        client.send(9, 1, &produce(1, 1000, &record)).await;
+        client.receive().await;
+    }
+    let mut all = fetch(-1, -1, 0);
+    all.max_bytes = i32::MAX;
+    all.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    (client, all)
+}
+
+/// What lies between a broker and a [`slow_client`] at most: the send buffer as large as the system lets it grow.
+pub const BETWEEN: usize = 16 << 20;
+
 /// A produce request for the topic's partition.
 pub fn produce<'a>(acks: i16, timeout_ms: i32, batch: &'a [u8]) -> ProduceRequest<'a> {
     let partition =
