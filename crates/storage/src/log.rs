@@ -22,7 +22,7 @@ mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use ottla_env::time;
 use ottla_protocol::Uuid;
@@ -78,6 +78,7 @@ pub struct Log {
     high_watermark: AtomicI64,
     first_unstable: AtomicI64,
     flushed_offset: AtomicI64,
+    unflushed_bytes: AtomicU64,
     flushing: Mutex<()>,
     appender: Mutex<Appender>,
     segments: RwLock<Segments>,
@@ -133,6 +134,7 @@ impl Log {
             high_watermark: AtomicI64::new(high_watermark),
             first_unstable: AtomicI64::new(producers.first_unstable_offset().unwrap_or(STABLE)),
             flushed_offset: AtomicI64::new(loaded.recovery_point),
+            unflushed_bytes: AtomicU64::new(0),
             flushing: Mutex::new(()),
             appender: Mutex::new(Appender::new(producers)),
             segments: RwLock::new(loaded.segments),

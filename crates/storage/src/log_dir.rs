@@ -14,6 +14,9 @@ use crate::meta_properties::MetaProperties;
 
 const LOCK_FILE: &str = ".lock";
 
+/// Bytes appended and not synced in one directory, beyond which the flusher syncs behind the appenders.
+pub(crate) const FLUSH_BEHIND_BYTES: u64 = 32 << 20;
+
 /// A log directory that this process owns.
 ///
 /// The first failed write that could not be taken back, or the first failed sync, takes it offline for the rest of the
@@ -30,6 +33,10 @@ pub struct LogDir {
     pub(crate) high_watermarks: CheckpointFile,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
+    /// Bytes that were appended to the logs in here and not synced.
+    unflushed_bytes: AtomicU64,
+    /// Beyond so many of them the flusher is asked to come by.
+    flush_behind_bytes: AtomicU64,
     /// Damaged ranges found in the logs in here.
     damage_found: AtomicU64,
     /// Logs in here, by which new ones are spread.
@@ -69,6 +76,8 @@ impl LogDir {
             log_starts: CheckpointFile::new(path.join(LOG_START)),
             high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
             flush_wanted: AtomicBool::new(false),
+            unflushed_bytes: AtomicU64::new(0),
+            flush_behind_bytes: AtomicU64::new(FLUSH_BEHIND_BYTES),
             damage_found: AtomicU64::new(0),
             log_count: AtomicUsize::new(0),
             names_dirty: Mutex::new(false),
@@ -155,6 +164,31 @@ impl LogDir {
     /// Whether it was asked to since the last call.
     pub(crate) fn take_flush_wanted(&self) -> bool {
         self.flush_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Sets how many unflushed bytes are let pass before the flusher syncs behind the appenders.
+    pub(crate) fn set_flush_behind_bytes(&self, bytes: u64) {
+        self.flush_behind_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes were appended; asks the flusher to come when they are too many.
+    pub(crate) fn add_unflushed(&self, bytes: u64) {
+        let behind = self.flush_behind_bytes.load(Ordering::Relaxed);
+        let before = self.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes >= behind {
+            self.want_flush();
+        }
+    }
+
+    /// So many bytes were synced, or cut off.
+    pub(crate) fn sub_unflushed(&self, bytes: u64) {
+        self.unflushed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that were appended to the logs in here and not synced, and whether they are too many.
+    pub(crate) fn unflushed(&self) -> (u64, bool) {
+        let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
+        (bytes, bytes >= self.flush_behind_bytes.load(Ordering::Relaxed))
     }
 
     /// A damaged range was found in a log.

@@ -28,7 +28,7 @@ use crate::clean_shutdown;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
 use crate::log::Log;
-use crate::log_dir::LogDir;
+use crate::log_dir::{FLUSH_BEHIND_BYTES, LogDir};
 use crate::parallel;
 
 pub use create::{Placement, WantedLog};
@@ -51,6 +51,9 @@ pub struct LogManagerOptions {
     pub retention_check_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`; logs are flushed then, so that recovery has little to read.
     pub flush_checkpoint_interval_ms: i64,
+    /// Bytes not synced in one directory beyond which the flusher syncs behind the appenders, and notes how far it came:
+    /// after a crash, about so many are read.
+    pub flush_behind_bytes: u64,
     /// `log.flush.start.offset.checkpoint.interval.ms`
     pub log_start_checkpoint_interval_ms: i64,
     /// `replica.high.watermark.checkpoint.interval.ms`
@@ -70,6 +73,7 @@ impl Default for LogManagerOptions {
             config_of: Box::new(move |_| Arc::clone(&config)),
             retention_check_interval_ms: 300_000,
             flush_checkpoint_interval_ms: 60_000,
+            flush_behind_bytes: FLUSH_BEHIND_BYTES,
             log_start_checkpoint_interval_ms: 60_000,
             high_watermark_checkpoint_interval_ms: 5_000,
             producer_id_expiration_ms: 86_400_000,

@@ -167,6 +167,9 @@ impl Log {
         self.or_offline(self.note(appender, &segment, batches))?;
         self.note_unstable(appender);
         self.log_end_offset.store(summary.last_offset + 1, Ordering::Release);
+        let bytes = batches.len() as u64;
+        self.unflushed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.folder.dir.add_unflushed(bytes);
         Ok(())
     }
 

@@ -16,11 +16,14 @@ impl Log {
     /// # Errors
     /// When it failed, now or before.
     pub fn flush(&self) -> Result<(), StorageError> {
+        // Before the target: an append counts its bytes after it has moved the log end.
+        let bytes = self.unflushed_bytes();
         let target = self.log_end_offset();
         let _one_at_a_time = self.flushing.lock();
         self.check_usable()?;
         if self.flushed_offset() >= target && !self.names_dirty.load(Ordering::Acquire) {
             // Somebody else's flush took ours along.
+            self.forget_unflushed(bytes.min(self.unflushed_bytes()));
             return Ok(());
         }
         self.or_offline_unless_full(self.sync())
@@ -28,6 +31,7 @@ impl Log {
 
     /// With `flushing` held.
     fn sync(&self) -> Result<(), StorageError> {
+        let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
         let target = self.log_end_offset();
         let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
         let active = segments.len().saturating_sub(1);
@@ -44,8 +48,21 @@ impl Log {
             fs::sync_dir(self.path())?;
         }
         self.flushed_offset.fetch_max(target, Ordering::AcqRel);
+        self.forget_unflushed(bytes);
         self.last_flush_ms.store(time::wall_clock_ms(), Ordering::Release);
         Ok(())
+    }
+
+    /// Bytes that were appended and not synced.
+    #[must_use]
+    pub fn unflushed_bytes(&self) -> u64 {
+        self.unflushed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many of them are synced, or belong to a log that is no more.
+    fn forget_unflushed(&self, bytes: u64) {
+        self.unflushed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.folder.dir.sub_unflushed(bytes);
     }
 
     fn write_epochs(&self) -> Result<(), StorageError> {
@@ -146,5 +163,11 @@ impl Log {
         }
         self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.forget_unflushed(self.unflushed_bytes());
     }
 }

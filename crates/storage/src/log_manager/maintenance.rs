@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | flusher | syncs after a roll and for `flush.ms` | within [`FLUSHER_INTERVAL_MS`] |
 //! | flusher | flush of changed logs, producer snapshots, recovery points | `flush_checkpoint_interval_ms` |
+//! | flusher | the same, beginning with the log that has the most unflushed bytes | a directory has over `flush_behind_bytes` |
 //! | maintenance | log starts | `log_start_checkpoint_interval_ms`, if one moved |
 //! | maintenance | high watermarks | `high_watermark_checkpoint_interval_ms`, if one moved |
 //! | maintenance | retention, expiry of producers | `retention_check_interval_ms`, first after [`RETENTION_DELAY_MS`] |
@@ -57,6 +58,7 @@ impl LogManager {
                 return;
             }
             self.flush_due(dir);
+            self.flush_behind(dir);
             if time::monotonic_ms() >= checkpoint_due {
                 self.checkpoint(dir);
                 checkpoint_due = time::monotonic_ms() + self.options.flush_checkpoint_interval_ms;
@@ -121,6 +123,28 @@ impl LogManager {
                 Err(error) => told(&log, "flush", &error),
             }
         }
+    }
+
+    /// Syncs behind the appenders, so that little is lost and little is read after a crash however long the interval of the
+    /// checkpoints is. The logs with the most go first, until half of what is let pass is left.
+    fn flush_behind(&self, dir: &Arc<LogDir>) {
+        let (bytes, too_many) = dir.unflushed();
+        if !too_many {
+            return;
+        }
+        let mut logs = self.logs_in(dir);
+        logs.sort_by_cached_key(|log| std::cmp::Reverse(log.unflushed_bytes()));
+        let mut left = bytes;
+        for log in logs {
+            if left <= self.options.flush_behind_bytes / 2 {
+                break;
+            }
+            left = left.saturating_sub(log.unflushed_bytes());
+            if let Err(error) = log.checkpoint() {
+                told(&log, "flush", &error);
+            }
+        }
+        or_offline(dir, self.write_recovery_points(dir));
     }
 
     /// Flushes changed logs and notes how far each is synced.

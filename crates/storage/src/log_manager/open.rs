@@ -29,6 +29,7 @@ struct Job {
 
 pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, OpenError> {
     let dirs = open_dirs(&mut options)?;
+    dirs.iter().for_each(|dir| dir.set_flush_behind_bytes(options.flush_behind_bytes));
     let mut jobs = Vec::new();
     let mut epochs = Vec::new();
     for dir in &dirs {
