@@ -163,6 +163,7 @@ fn open(
         high_watermark_checkpoint_interval_ms: config.replica_high_watermark_checkpoint_interval_ms,
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         recovery_threads: config.num_recovery_threads_per_data_dir,
+        ..LogManagerOptions::default()
     })?;
     Ok((Arc::new(controller), logs))
 }
