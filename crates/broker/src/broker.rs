@@ -86,7 +86,7 @@ pub struct Broker {
     /// Open connections.
     pub connections: Arc<Connections>,
     pub(crate) connection_counts: ConnectionCounts,
-    metadata: MetadataView,
+    pub(crate) metadata: MetadataView,
     /// The epoch that the controller gave to this broker's registration; -1 before.
     epoch: AtomicI64,
 }

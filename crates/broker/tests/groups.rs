@@ -243,6 +243,24 @@ fn a_commit_is_answered_once_the_follower_has_it() {
 }
 
 #[test]
+fn a_commit_that_the_follower_does_not_take_is_given_up() {
+    for (timeout_ms, in_time) in [("200", true), ("600000", false)] {
+        with_broker(&[1], &[&format!("offsets.commit.timeout.ms={timeout_ms}")], |rig| async move {
+            create_offsets_topic(&rig, &[1, 2]);
+            let client = rig.connect().await;
+            let answer = async { committed(&client, TOPIC, 5).await };
+            let mut answer = std::pin::pin!(answer);
+            if in_time {
+                let code = time::timeout(PATIENCE, answer).await.expect("an answer");
+                assert_eq!(code, ErrorCode::CoordinatorNotAvailable);
+            } else {
+                assert!(time::timeout(Duration::from_secs(1), &mut answer).await.is_err(), "it goes on waiting");
+            }
+        });
+    }
+}
+
+#[test]
 fn offsets_go_with_their_topic() {
     with_broker(&[1], &[], |rig| async move {
         create_offsets_topic(&rig, &[1]);

@@ -223,6 +223,7 @@ impl RaftDriver {
 
     /// Hands the records below the high watermark to the loader.
     pub(crate) async fn load_committed(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
+        self.loader.set_kraft_version(self.core.voters().kraft_version());
         while self.loaded < high_watermark {
             let bytes = self.read(self.loaded, READ_BYTES).await?;
             let mut batches = Vec::new();

@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -55,19 +56,33 @@ pub enum LoadError {
 
 /// The latest published image, for whoever wants to look at it. Cheap to clone.
 #[derive(Clone)]
-pub struct MetadataView(Arc<ArcSwap<MetadataImage>>);
+pub struct MetadataView {
+    image: Arc<ArcSwap<MetadataImage>>,
+    kraft_version: Arc<AtomicI16>,
+}
 
 impl MetadataView {
     /// A view of one image that never changes, for tests and tools.
     #[must_use]
     pub fn fixed(image: MetadataImage) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(image)))
+        Self::new(Arc::new(image))
+    }
+
+    fn new(image: Arc<MetadataImage>) -> Self {
+        Self { image: Arc::new(ArcSwap::new(image)), kraft_version: Arc::default() }
     }
 
     /// The image as of now. A request looks once and works on what it got.
     #[must_use]
     pub fn current(&self) -> Arc<MetadataImage> {
-        self.0.load_full()
+        self.image.load_full()
+    }
+
+    /// `kraft.version`, the one finalized feature that is no record of the image but a control record of the quorum; 0 in a
+    /// static quorum. As `KRaftMetadataCache.features` of Kafka it is to be told only when it is above 0.
+    #[must_use]
+    pub fn kraft_version(&self) -> i16 {
+        self.kraft_version.load(Ordering::Acquire)
     }
 }
 
@@ -111,7 +126,7 @@ impl MetadataLoader {
     #[must_use]
     pub fn new() -> Self {
         let empty = Arc::new(MetadataImage::default());
-        let view = MetadataView(Arc::new(ArcSwap::new(Arc::clone(&empty))));
+        let view = MetadataView::new(Arc::clone(&empty));
         let pending = Pending { delta: MetadataDelta::new(empty), in_transaction: false };
         Self { view, state: Mutex::new(State { pending, publishers: Vec::new() }) }
     }
@@ -126,6 +141,11 @@ impl MetadataLoader {
     #[must_use]
     pub fn current(&self) -> Arc<MetadataImage> {
         self.view.current()
+    }
+
+    /// Notes what the quorum's control records say of `kraft.version`, before the image that may be asked along with it.
+    pub fn set_kraft_version(&self, version: i16) {
+        self.view.kraft_version.store(version, Ordering::Release);
     }
 
     /// Whether the log so far ends within a metadata transaction, which whoever leads next has to abort.
@@ -226,7 +246,7 @@ impl MetadataLoader {
     /// publisher sets going may look at the view and must find there what it was told.
     fn publish(&self, state: &mut State, offset: i64, epoch: i32) {
         let image = Arc::new(state.pending.delta.apply(offset, epoch));
-        self.view.0.store(Arc::clone(&image));
+        self.view.image.store(Arc::clone(&image));
         let fresh = Pending { delta: MetadataDelta::new(Arc::clone(&image)), in_transaction: false };
         let published = std::mem::replace(&mut state.pending, fresh);
         for publisher in &state.publishers {

@@ -61,13 +61,16 @@ pub struct Server {
     program: Program,
     directory: TempDir,
     port: u16,
+    controller_port: u16,
     data: PathBuf,
+    flags: Vec<String>,
     child: Option<Child>,
 }
 
 impl Server {
     /// Makes a directory with the properties of a single node (broker and controller) on two free ports, with `extra`
-    /// properties on top; does not start it yet.
+    /// properties on top; does not start it yet. `{port}` and `{controller_port}` in a value stand for the ports. With
+    /// `controller.quorum.bootstrap.servers` the quorum is a dynamic one, and `log.dir` takes the place of `log.dirs`.
     ///
     /// # Errors
     /// Those of the file system and of finding ports.
@@ -78,13 +81,32 @@ impl Server {
         fs::write_atomically(directory.path().join("server.properties"), properties)?;
         let own = directory.path().join("data");
         let data = extra.iter().find(|(key, _)| *key == "log.dirs").map_or(own, |(_, dirs)| PathBuf::from(dirs));
-        Ok(Self { program, directory, port, data, child: None })
+        Ok(Self { program, directory, port, controller_port, data, flags: Vec::new(), child: None })
+    }
+
+    /// Flags for every start of an Ottla server, after its properties file.
+    #[must_use]
+    pub fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Where its controller listens.
+    #[must_use]
+    pub fn controller_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.controller_port).into()
+    }
+
+    /// Its properties file.
+    #[must_use]
+    pub fn properties_file(&self) -> PathBuf {
+        self.directory.path().join("server.properties")
     }
 
     /// The log directory of its properties.
@@ -150,8 +172,15 @@ impl Server {
     /// # Panics
     /// If it does not run.
     pub async fn stop(&mut self) -> Result<ExitStatus, ProcessError> {
-        let child = self.child.as_mut().expect("it runs");
-        terminate(child)?;
+        terminate(self.child.as_ref().expect("it runs"))?;
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub async fn ended(&mut self) -> Result<ExitStatus, ProcessError> {
         let began = Instant::now();
         while began.elapsed() < STOP_PATIENCE {
             if let Some(status) = self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
@@ -163,12 +192,18 @@ impl Server {
         Err(self.too_slow("the stop", STOP_PATIENCE))
     }
 
+    /// All that it has printed, in all of its lives.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(self.directory.path().join("log.txt")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The last lines of what it has printed.
     #[must_use]
     pub fn log_tail(&self) -> String {
         const LINES: usize = 30;
-        let log = fs::read(self.directory.path().join("log.txt")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
@@ -184,11 +219,11 @@ impl Server {
     }
 
     fn command(&self) -> Result<Command, ProcessError> {
-        let properties = self.directory.path().join("server.properties");
+        let properties = self.properties_file();
         let mut command = match &self.program {
             Program::Ottla(binary) => {
                 let mut command = Command::new(binary);
-                command.args(["server", "--config"]).arg(properties);
+                command.args(["server", "--config"]).arg(properties).args(&self.flags);
                 command
             }
             Program::Kafka(home) => {
@@ -237,13 +272,19 @@ fn properties(directory: &Path, port: u16, controller_port: u16, extra: &[(&str,
          advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
          controller.listener.names=CONTROLLER\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-         controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         log.dirs={}\n\
          offsets.topic.replication.factor=1\n\
-         group.initial.rebalance.delay.ms=0\n",
-        data.display()
+         group.initial.rebalance.delay.ms=0\n"
     );
+    let given = |name: &str| extra.iter().any(|(key, _)| *key == name);
+    if !given("log.dir") {
+        properties.push_str(&format!("log.dirs={}\n", data.display()));
+    }
+    if !given("controller.quorum.bootstrap.servers") {
+        properties.push_str(&format!("controller.quorum.voters=1@127.0.0.1:{controller_port}\n"));
+    }
     for (key, value) in extra {
+        let value = value.replace("{port}", &port.to_string());
+        let value = value.replace("{controller_port}", &controller_port.to_string());
         properties.push_str(&format!("{key}={value}\n"));
     }
     properties
@@ -285,8 +326,11 @@ mod tests {
     #[test]
     fn properties_end_with_those_on_top() {
         let text = properties(Path::new("/d"), 1, 2, &[("log.segment.bytes", "1000")]);
+        assert!(text.contains("controller.quorum.voters=1@127.0.0.1:2\n"), "{text}");
         assert!(text.contains("listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n"), "{text}");
         assert!(text.contains("log.dirs=/d/data\n") && text.ends_with("log.segment.bytes=1000\n"), "{text}");
+        let text = properties(Path::new("/d"), 1, 2, &[("controller.quorum.bootstrap.servers", "h:{controller_port}")]);
+        assert!(text.ends_with("controller.quorum.bootstrap.servers=h:2\n") && !text.contains("voters"), "{text}");
     }
 
     #[test]

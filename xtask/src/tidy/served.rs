@@ -1,15 +1,21 @@
-//! A property that is served does what it says: its row names a test that shows so, and the test exists.
+//! A property that is served does what it says: its row names a test that shows so on a running broker, and the test
+//! exists. A test of a layer does not count: that the layer obeys does not say that anybody tells it.
 
 use super::source::Tree;
 
 const ROWS: &str = "crates/metadata/src/config";
+/// Whose tests run a broker: as a process, or in the test's own with real sockets and logs.
+const WITH_A_BROKER: [&str; 2] = ["server", "broker"];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();
     for (path, text) in tree.rust(ROWS) {
         for test in named_tests(text) {
             if !exists(tree, test) {
-                complaints.push(format!("{path}: a row is served by the word of {test}, and there is no such test"));
+                complaints.push(format!(
+                    "{path}: a row is served by the word of {test}, and no test of that name runs a broker (in \
+                     crates/server/tests or crates/broker/tests)"
+                ));
             }
         }
     }
@@ -24,12 +30,15 @@ fn named_tests(text: &str) -> impl Iterator<Item = &str> {
         .filter(|path| path.starts_with(char::is_alphabetic))
 }
 
-/// Whether the crate that the path begins with has a test function of that name in a file of that name.
+/// Whether a crate that runs brokers has, among its tests, a function of that name in a file or folder of that name.
 fn exists(tree: &Tree, test: &str) -> bool {
     let parts: Vec<&str> = test.split("::").collect();
     let [krate, between @ .., function] = parts.as_slice() else { return false };
+    if !WITH_A_BROKER.contains(krate) {
+        return false;
+    }
     let (file, declared) = (between.last(), format!("fn {function}("));
-    tree.rust(&format!("crates/{krate}/")).any(|(path, text)| {
+    tree.rust(&format!("crates/{krate}/tests/")).any(|(path, text)| {
         let in_file =
             file.is_none_or(|file| path.ends_with(&format!("/{file}.rs")) || path.contains(&format!("/{file}/")));
         in_file && text.contains(&declared) && text.contains("#[test]")
@@ -42,13 +51,24 @@ mod tests {
 
     #[test]
     fn a_served_row_without_its_test_is_a_complaint() {
-        let rows = "a: yes(\"testkit::effects::shown\"), b: yes(\"testkit::effects::promised\"), fn yes(test: &str)";
+        let rows = "a: yes(\"server::effects::shown\"), b: yes(\"server::effects::promised\"), fn yes(test: &str)";
         let tree = Tree::of(&[
             ("crates/metadata/src/config/topic.rs", rows),
-            ("crates/testkit/tests/effects.rs", "#[test]\nfn shown() {}\n"),
+            ("crates/server/tests/effects/logs.rs", "#[test]\nfn shown() {}\n"),
         ]);
         let complaints = check(&tree);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].contains("promised"));
+    }
+
+    #[test]
+    fn a_test_of_a_layer_is_no_test_of_a_broker() {
+        let rows = "a: yes(\"storage::rolling::shown\"), b: yes(\"server::roles::shown\")";
+        let tree = Tree::of(&[
+            ("crates/metadata/src/config/topic.rs", rows),
+            ("crates/storage/tests/rolling.rs", "#[test]\nfn shown() {}\n"),
+            ("crates/server/src/roles.rs", "#[test]\nfn shown() {}\n"),
+        ]);
+        assert_eq!(check(&tree).len(), 2);
     }
 }

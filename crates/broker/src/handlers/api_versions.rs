@@ -32,6 +32,7 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
         cx.broker.counters.error(error);
         return cx.answer(&ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() });
     }
+    let kraft_version = Some(("kraft.version", cx.broker.metadata.kraft_version())).filter(|(_, level)| *level > 0);
     let image = cx.broker.image();
     let supported = cx.broker.features.iter().filter(|f| cx.version >= 4 || f.min > 0);
     let response = ApiVersionsResponse {
@@ -48,6 +49,7 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
         finalized_features: image
             .features
             .iter()
+            .chain(kraft_version)
             .map(|(name, level)| FinalizedFeatureKey {
                 name,
                 max_version_level: level,

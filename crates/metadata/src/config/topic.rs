@@ -46,10 +46,10 @@ rows! {
         yes("server::config_effects::deleted_files_linger"), [same("log.segment.delete.delay.ms")],
         "How long a deleted segment stays on disk, so that readers may finish.";
     "flush.messages": Long = "9223372036854775807" where AtLeast(1), Medium, PerResource,
-        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"), [same("log.flush.interval.messages")],
+        yes("server::config_effects::flush_by_records"), [same("log.flush.interval.messages")],
         "Records after which a partition is forced to disk.";
     "flush.ms": Long = "9223372036854775807" where AtLeast(0), Medium, PerResource,
-        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"), [same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
+        yes("server::config_effects::flush_by_time"), [same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
         "Longest time that records stay unforced.";
     "follower.replication.throttled.replicas": List = "" where ThrottledReplicas, Medium, PerResource,
         Warn,

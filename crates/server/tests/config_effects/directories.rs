@@ -19,6 +19,16 @@ fn log_dirs() {
 }
 
 #[test]
+fn log_dir() {
+    let other = tempfile::tempdir().unwrap();
+    let dir = other.path().join("only");
+    with_node(&[("log.dir", &dir.display().to_string())], |node| async move {
+        node.create("t", &[]).await;
+        assert!(fs::exists(dir.join("t-0")) && fs::exists(dir.join("__cluster_metadata-0")));
+    });
+}
+
+#[test]
 fn metadata_log_dir() {
     let other = tempfile::tempdir().unwrap();
     let path = other.path().join("metadata");

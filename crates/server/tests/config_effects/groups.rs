@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
+use ottla_client::admin::ConfigResource;
 use ottla_client::{OffsetAndMetadata, TopicPartition};
-use ottla_env::time::Instant;
+use ottla_env::time::{self, Instant};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::message::Message;
+use ottla_protocol::messages::offset_commit_key::OffsetCommitKey;
+use ottla_protocol::messages::offset_commit_value::OffsetCommitValue;
+use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
+use ottla_protocol::writer::Writer;
+use ottla_storage::{AppendOrigin, LogManager, LogManagerOptions};
 
-use crate::support::{eventually, with_node};
+use crate::support::{Node, eventually, with_node};
 
 #[test]
 fn offsets_topic() {
@@ -23,6 +30,10 @@ fn offsets_topic() {
         let described = node.admin().await.describe_topics(&["__consumer_offsets".to_owned()]).await.unwrap();
         assert_eq!(described[0].partitions.len(), 7);
         assert_eq!(described[0].partitions[0].replicas.len(), 1, "offsets.topic.replication.factor=1");
+        let topic = ConfigResource::Topic("__consumer_offsets".to_owned());
+        let configs = node.admin().await.describe_configs(&topic).await.unwrap();
+        let segment = configs.iter().find(|c| c.name == "segment.bytes").unwrap();
+        assert_eq!(segment.value.as_deref(), Some("2097152"));
     });
 }
 
@@ -37,6 +48,50 @@ fn offset_commits() {
         consumer.commit_offsets([(tp.clone(), note("short"))].into()).await.unwrap();
         let refused = consumer.commit_offsets([(tp, note("longer than ten"))].into()).await.unwrap_err();
         assert_eq!(refused.code(), Some(ErrorCode::OffsetMetadataTooLarge), "{refused}");
+    });
+}
+
+/// The commit of offset 7 of partition 0 of `t`, made `minutes` ago, as a coordinator would have written it.
+fn commit_of(group: &str, minutes: i64) -> Vec<u8> {
+    let commit_timestamp = time::wall_clock_ms() - minutes * 60_000;
+    let (mut key, mut value) = (Writer::new(), Writer::new());
+    key.i16(1);
+    OffsetCommitKey { group, topic: "t", partition: 0, ..OffsetCommitKey::default() }.encode(&mut key, 0).unwrap();
+    value.i16(3);
+    let committed = OffsetCommitValue { offset: 7, leader_epoch: -1, commit_timestamp, ..OffsetCommitValue::default() };
+    committed.encode(&mut value, 3).unwrap();
+    let mut batch = BatchBuilder::new(BatchOptions::default());
+    batch.append(commit_timestamp, Some(&key.into_bytes()), Some(&value.into_bytes()), &[]);
+    batch.build()
+}
+
+/// Time is not waited for: while the node is down, groups are written into its log that committed long ago.
+#[test]
+fn offsets_expire() {
+    let properties = [
+        ("offsets.topic.num.partitions", "1"),
+        ("offsets.retention.minutes", "60"),
+        ("offsets.retention.check.interval.ms", "100"),
+    ];
+    with_node(&properties, |mut node| async move {
+        node.create("t", &[]).await;
+        let committed = async |node: &Node, group: &str| node.admin().await.group_offsets(group).await.unwrap();
+        // The first question for a group makes the topic of their offsets.
+        assert!(committed(&node, "young").await.is_empty());
+        node.server.stop().await.unwrap();
+        let options = LogManagerOptions { dirs: vec![node.server.data()], ..LogManagerOptions::default() };
+        let logs = LogManager::open(options).unwrap();
+        let log = logs.get("__consumer_offsets", 0).unwrap();
+        for (group, minutes) in [("young", 50), ("old", 70)] {
+            let mut batch = commit_of(group, minutes);
+            log.append_as_leader(&mut batch, 0, AppendOrigin::Coordinator, time::wall_clock_ms()).unwrap();
+        }
+        logs.stop(-1).unwrap();
+        drop((log, logs));
+        node.server.start().await.unwrap();
+        eventually("the old group's offset goes", async || committed(&node, "old").await.is_empty()).await;
+        let kept = committed(&node, "young").await;
+        assert_eq!(kept[&TopicPartition::new("t", 0)].offset, 7, "an hour is not over");
     });
 }
 

@@ -4,8 +4,10 @@
 
 mod connections;
 mod directories;
+mod durability;
 mod groups;
 mod nodes;
+mod quorum;
 mod records;
 mod retention;
 mod segments;

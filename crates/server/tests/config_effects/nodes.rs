@@ -1,5 +1,9 @@
 //! A node and what others are told of it: roles, identity, listeners.
 
+use std::net::SocketAddr;
+
+use ottla_client::connection::{Address, Connection, ConnectionOptions};
+
 use crate::support::with_node;
 
 /// The settings of the file that Apache Kafka 4.4 ships as `config/server.properties`, but for ports and directory.
@@ -41,6 +45,42 @@ fn listeners_are_bound_and_advertised() {
         let cluster = node.admin().await.describe_cluster().await.unwrap();
         assert_eq!(cluster.brokers[0].address.to_string(), "broker.example:1234");
     });
+}
+
+/// The names of listeners are the operator's; each is served as what the properties make of it.
+#[test]
+fn listeners_are_served_by_their_names() {
+    let properties = [
+        ("listeners", "CLIENTS://127.0.0.1:{port},INSIDE://127.0.0.1:0,VOTES://127.0.0.1:{controller_port}"),
+        ("advertised.listeners", "CLIENTS://127.0.0.1:{port},INSIDE://127.0.0.1:1"),
+        ("listener.security.protocol.map", "CLIENTS:PLAINTEXT,INSIDE:PLAINTEXT,VOTES:PLAINTEXT"),
+        ("controller.listener.names", "VOTES"),
+        ("inter.broker.listener.name", "INSIDE"),
+    ];
+    with_node(&properties, |node| async move {
+        const VOTE: i16 = 52;
+        const PRODUCE: i16 = 0;
+        let serves = async |address: SocketAddr, api: i16| {
+            let address = Address { host: address.ip().to_string(), port: address.port() };
+            let connection = Connection::connect(&address, &ConnectionOptions::default()).await.unwrap();
+            connection.versions().range(api).is_some()
+        };
+        let (clients, votes) = (node.server.address(), node.server.controller_address());
+        assert!(serves(clients, PRODUCE).await && !serves(clients, VOTE).await);
+        assert!(serves(votes, VOTE).await && !serves(votes, PRODUCE).await);
+        node.create("t", &[]).await;
+        node.fill("t", 1, 10).await;
+    });
+}
+
+#[test]
+fn a_node_is_known_by_its_number() {
+    for name in ["node.id", "broker.id"] {
+        let properties = [("node.id", "7"), (name, "7"), ("controller.quorum.voters", "7@127.0.0.1:{controller_port}")];
+        with_node(&properties, |node| async move {
+            assert_eq!(node.admin().await.describe_cluster().await.unwrap().brokers[0].id, 7, "{name}");
+        });
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use ottla_env::{fs, time};
 use ottla_testkit::process::{Program, Server};
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running node.
 pub struct Node {
@@ -22,9 +22,18 @@ pub struct Node {
 
 /// Runs a scenario on a node with these properties on top of a plain single node's.
 pub fn with_node<F: Future<Output = ()>>(properties: &[(&str, &str)], scenario: impl FnOnce(Node) -> F) {
+    with_flags(&[], properties, scenario);
+}
+
+/// As [`with_node`], on a node that tells what its logs do: see [`Node::told`].
+pub fn with_talkative_node<F: Future<Output = ()>>(properties: &[(&str, &str)], scenario: impl FnOnce(Node) -> F) {
+    with_flags(&["--log-format", "json", "--log-level", "info,ottla_storage=debug"], properties, scenario);
+}
+
+fn with_flags<F: Future<Output = ()>>(flags: &[&str], properties: &[(&str, &str)], scenario: impl FnOnce(Node) -> F) {
     Runtime::new(2).unwrap().block_on(async {
         let server = Server::new(Program::Ottla(binary()), properties).await.unwrap();
-        let mut node = Node { server };
+        let mut node = Node { server: server.with_flags(flags) };
         node.server.start().await.unwrap();
         scenario(node).await;
     });
@@ -113,6 +122,13 @@ impl Node {
         let tp = TopicPartition::new(topic, 0);
         let mut found = self.admin().await.list_offsets(&[(tp.clone(), spec)].into()).await.unwrap();
         found.remove(&tp).unwrap().unwrap().offset
+    }
+
+    /// Lines with that message that a talkative node has printed since its first start.
+    pub fn told(&self, message: &str) -> Vec<serde_json::Value> {
+        let log = self.server.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
     }
 
     /// Names of the files of partition 0 with that ending.

@@ -49,6 +49,7 @@ impl Log {
         }
         self.flushed_offset.fetch_max(target, Ordering::AcqRel);
         self.forget_unflushed(bytes);
+        tracing::debug!(topic = %self.topic(), partition = self.partition(), offset = target, "flushed");
         self.last_flush_ms.store(time::wall_clock_ms(), Ordering::Release);
         Ok(())
     }

@@ -119,7 +119,11 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
 fn open_log(job: Job) -> Option<Arc<Log>> {
     let Job { dir, topic, partition, config, options } = job;
     match Log::open(&dir, &topic, partition, Uuid::ZERO, config, options) {
-        Ok(log) => Some(log),
+        Ok(log) => {
+            let thread = std::thread::current().id();
+            tracing::debug!(topic = %log.topic(), partition, ?thread, "a log is open");
+            Some(log)
+        }
         Err(error) => {
             let name = partition_dir(&topic, partition);
             tracing::error!(dir = %dir.path().display(), partition = name, %error, "log cannot be opened and is not served");

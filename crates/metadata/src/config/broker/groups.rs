@@ -46,16 +46,16 @@ rows! {
         Warn,
         "Bytes that are read at once when a coordinator loads its state.";
     "offsets.commit.timeout.ms": Int = "5000" where AtLeast(1), High, ReadOnly,
-        yes("server::config_effects::offset_commits"),
+        yes("broker::groups::a_commit_that_the_follower_does_not_take_is_given_up"),
         "How long a commit of offsets may take to be replicated.";
     "offset.metadata.max.bytes": Int = "4096" where Any, High, ReadOnly,
         yes("server::config_effects::offset_commits"),
         "Largest text that may go with a committed offset.";
     "offsets.retention.minutes": Int = "10080" where AtLeast(1), High, ReadOnly,
-        yes("coordinator::offset_expiry::offsets_expire"),
+        yes("server::config_effects::offsets_expire"),
         "How long committed offsets outlive the last use of their group.";
     "offsets.retention.check.interval.ms": Long = "600000" where AtLeast(1), High, ReadOnly,
-        yes("coordinator::offset_expiry::offsets_expire"),
+        yes("server::config_effects::offsets_expire"),
         "How often expired offsets are looked for.";
     "group.consumer.session.timeout.ms": Int = "45000" where AtLeast(1), Medium, ReadOnly,
         Warn,

@@ -5,7 +5,7 @@ use crate::config::row::rows;
 
 rows! {
     "log.dir": List = "/tmp/kafka-logs" where Any, High, ReadOnly,
-        yes("server::config_effects::log_dirs"),
+        yes("server::config_effects::log_dir"),
         "Directory of the logs when `log.dirs` is not set.";
     "log.dirs": List = none where Any, High, ReadOnly,
         yes("server::config_effects::log_dirs"),
@@ -17,7 +17,7 @@ rows! {
         Warn,
         "How long a broker waits to tell the controller of a failed directory before it stops.";
     "num.recovery.threads.per.data.dir": Int = "2" where AtLeast(1), High, ClusterWide,
-        yes("storage::log_manager::partitions_spread_over_directories"),
+        yes("server::config_effects::recovery_threads"),
         "Threads per directory that load and recover logs at the start.";
     "log.segment.bytes": Int = "1073741824" where AtLeast(1_048_576), High, ClusterWide,
         yes("server::config_effects::segments_roll_by_size"),
@@ -59,10 +59,10 @@ rows! {
         yes("server::config_effects::cleanup_policy_is_kept"),
         "`delete`, `compact`, or both; compaction itself comes later, until then a compacted topic only grows.";
     "log.flush.interval.messages": Long = "9223372036854775807" where AtLeast(1), High, ClusterWide,
-        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"),
+        yes("server::config_effects::flush_by_records"),
         "Records after which a partition is forced to disk.";
     "log.flush.interval.ms": Long = none where Any, High, ClusterWide,
-        yes("storage::rolling::flush_messages_holds_the_appender_and_flush_ms_does_not"),
+        yes("server::config_effects::flush_by_time"),
         "Longest time that records stay unforced; `log.flush.scheduler.interval.ms` if not set.";
     "log.flush.scheduler.interval.ms": Long = "9223372036854775807" where Any, High, ReadOnly,
         Warn,
@@ -143,7 +143,7 @@ rows! {
         Warn,
         "How long tombstones and transaction markers outlive compaction.";
     "producer.id.expiration.ms": Int = "86400000" where AtLeast(1), Low, ClusterWide,
-        yes("storage::producer_state_tests::silence_expires_a_producer_but_not_an_open_transaction"),
+        yes("server::config_effects::a_silent_producer_is_forgotten"),
         "How long a silent idempotent producer is remembered.";
     #internal "producer.id.expiration.check.interval.ms": Int = "600000" where AtLeast(1), Low, ReadOnly,
         Warn,

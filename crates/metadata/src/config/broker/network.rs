@@ -5,16 +5,16 @@ use crate::config::row::rows;
 
 rows! {
     "listeners": List = "PLAINTEXT://:9092" where Any, High, PerBroker,
-        yes("server::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_served_by_their_names"),
         "Addresses that this node listens on, as `NAME://host:port`; no host means all interfaces.";
     "advertised.listeners": List = none where Any, High, ReadOnly,
         yes("server::config_effects::listeners_are_bound_and_advertised"),
         "Addresses that clients are told, as `NAME://host:port`; those of `listeners` if not set.";
     "listener.security.protocol.map": String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" where Any, Low, PerBroker,
-        yes("server::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_served_by_their_names"),
         "Security protocol of each listener, as `NAME:PROTOCOL`.";
     "inter.broker.listener.name": String = none where Any, Medium, ReadOnly,
-        yes("server::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_served_by_their_names"),
         "Listener on which brokers talk to each other.";
     "early.start.listeners": List = none where Any, High, ReadOnly,
         Warn,

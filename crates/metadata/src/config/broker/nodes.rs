@@ -8,22 +8,22 @@ rows! {
         yes("server::config_effects::a_shipped_server_properties_starts"),
         "What this process is; Ottla serves `broker,controller` together.";
     "node.id": Int = none where AtLeast(0), High, ReadOnly,
-        yes("server::config_effects::a_shipped_server_properties_starts"),
+        yes("server::config_effects::a_node_is_known_by_its_number"),
         "Number of this node, unique in the cluster.";
     "broker.id": Int = "-1" where Any, High, ReadOnly,
-        yes("server::config_effects::a_shipped_server_properties_starts"),
+        yes("server::config_effects::a_node_is_known_by_its_number"),
         "Older name of `node.id`; if both are given they must agree.";
     "broker.rack": String = none where Any, Medium, ReadOnly,
         yes("server::config_effects::rack_is_registered"),
         "Rack, or availability zone, in which this broker stands; clients see it in metadata.";
     "controller.listener.names": List = none where Any, High, ReadOnly,
-        yes("server::config_effects::listeners_are_bound_and_advertised"),
+        yes("server::config_effects::listeners_are_served_by_their_names"),
         "Listeners on which the controller is asked; the first is the one this node uses to ask it.";
     "controller.quorum.voters": List = "" where NonEmptyList, High, ReadOnly,
-        yes("controller::restart::a_static_quorum_keeps_its_records"),
+        yes("server::config_effects::a_quorum_is_static_or_dynamic"),
         "Voters of a static quorum as `id@host:port`; only this node may be named.";
     "controller.quorum.bootstrap.servers": List = "" where NonEmptyList, High, ReadOnly,
-        yes("controller::restart::a_static_quorum_keeps_its_records"),
+        yes("server::config_effects::a_quorum_is_static_or_dynamic"),
         "Where the controllers of a dynamic quorum are found, as `host:port`; only this node may be named.";
     "controller.quorum.auto.join.enable": Boolean = "false" where Any, Low, ReadOnly,
         Refuse(JOIN),
@@ -62,13 +62,13 @@ rows! {
         Warn,
         "Controller events that take longer than this are always logged.";
     "broker.heartbeat.interval.ms": Int = "2000" where Any, Medium, ReadOnly,
-        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
+        yes("server::config_effects::a_silent_broker_is_fenced"),
         "How often a broker tells the controller that it lives.";
     "broker.session.timeout.ms": Int = "9000" where Any, Medium, ReadOnly,
-        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
+        yes("server::config_effects::a_silent_broker_is_fenced"),
         "How long the controller hears nothing from a broker before it fences it.";
     "initial.broker.registration.timeout.ms": Int = "60000" where Any, Medium, ReadOnly,
-        yes("controller::brokers_tests::a_silent_broker_is_fenced_and_its_partitions_move"),
+        yes("server::config_effects::a_broker_that_cannot_register_gives_up"),
         "How long a starting broker tries to register before it gives up.";
     "controlled.shutdown.enable": Boolean = "true" where Any, Medium, ReadOnly,
         Warn,
@@ -86,10 +86,10 @@ rows! {
         Warn,
         "Age at which a segment of the metadata log is rolled.";
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520" where AtLeast(1), High, ReadOnly,
-        yes("controller::restart::a_snapshot_takes_the_place_of_the_log"),
+        yes("server::config_effects::metadata_snapshots"),
         "Bytes of new metadata records after which a snapshot is written.";
     "metadata.log.max.snapshot.interval.ms": Long = "3600000" where AtLeast(0), High, ReadOnly,
-        yes("controller::restart::a_snapshot_takes_the_place_of_the_log"),
+        yes("server::config_effects::metadata_snapshots"),
         "Longest time between two snapshots while there are new records; 0 turns snapshots by time off.";
     "metadata.max.retention.bytes": Long = "104857600" where Any, High, ReadOnly,
         Warn,
