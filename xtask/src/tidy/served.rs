@@ -1,9 +1,11 @@
 //! A property that is served does what it says: its row names a test that shows so on a running broker, and the test
-//! exists. A test of a layer does not count: that the layer obeys does not say that anybody tells it.
+//! exists. A test of a layer does not count: that the layer obeys does not say that anybody tells it. And a property that is
+//! read into `BrokerConfig` is used by somebody.
 
-use super::source::Tree;
+use super::source::{Tree, is_test, without_tests};
 
 const ROWS: &str = "crates/metadata/src/config";
+const FIELDS: &str = "crates/metadata/src/config/broker_config.rs";
 /// Whose tests run a broker: as a process, or in the test's own with real sockets and logs.
 const WITH_A_BROKER: [&str; 2] = ["server", "broker"];
 
@@ -19,7 +21,33 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
             }
         }
     }
+    complaints.extend(unread_fields(tree));
     complaints
+}
+
+/// Fields of `BrokerConfig` that no code outside of the configuration looks at.
+fn unread_fields(tree: &Tree) -> Vec<String> {
+    let text = tree.get(FIELDS).unwrap_or_default();
+    let product: Vec<&str> = tree
+        .rust("crates/")
+        .filter(|(path, _)| !path.starts_with(ROWS) && !is_test(path))
+        .map(|(_, text)| without_tests(text))
+        .collect();
+    let unread = |field: &&str| !product.iter().any(|text| reads(text, field));
+    let fields = text.split("\nbroker_config! {").nth(1).unwrap_or_default().lines();
+    fields
+        .filter_map(|line| line.split_once(": ").filter(|(_, rest)| rest.contains(" = ")))
+        .map(|(field, _)| field.trim())
+        .filter(unread)
+        .map(|field| format!("{FIELDS}: nobody reads config.{field}: use it or delete it"))
+        .collect()
+}
+
+/// Whether a text has `config.<field>`, and not a longer name that begins so.
+fn reads(text: &str, field: &str) -> bool {
+    let wanted = format!("config.{field}");
+    let ends_there = |at: usize| !text[at + wanted.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    text.match_indices(&wanted).any(|(at, _)| ends_there(at))
 }
 
 /// The paths in `yes("krate::file::function")`.
@@ -59,6 +87,21 @@ mod tests {
         let complaints = check(&tree);
         assert_eq!(complaints.len(), 1, "{complaints:?}");
         assert!(complaints[0].contains("promised"));
+    }
+
+    #[test]
+    fn a_field_that_nobody_reads_is_a_complaint() {
+        let fields = "macro_rules! broker_config {}\n\nbroker_config! {\n    // Comment.\n    a_ms: i64 = number(\"a.ms\"),\n    \
+                      a: i64 = number(\"a\"),\n}\n";
+        let tree = Tree::of(&[
+            ("crates/metadata/src/config/broker_config.rs", fields),
+            ("crates/metadata/src/config/checks.rs", "config.a"),
+            ("crates/broker/src/a.rs", "self.config.a_ms\n"),
+            ("crates/broker/tests/a.rs", "config.a\n"),
+        ]);
+        let complaints = check(&tree);
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].contains("config.a:"));
     }
 
     #[test]
