@@ -42,7 +42,7 @@ pub struct LogConfig {
     pub message_timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`
     pub message_timestamp_after_max_ms: i64,
-    /// `flush.messages`: records between two syncs, on the appender's thread
+    /// `flush.messages`: records that may be acknowledged without a sync
     pub flush_messages: i64,
     /// `flush.ms`: between two syncs, in the background
     pub flush_ms: i64,

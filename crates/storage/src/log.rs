@@ -79,6 +79,7 @@ pub struct Log {
     first_unstable: AtomicI64,
     flushed_offset: AtomicI64,
     unflushed_bytes: AtomicU64,
+    flushes: AtomicU64,
     flushing: Mutex<()>,
     appender: Mutex<Appender>,
     segments: RwLock<Segments>,
@@ -125,7 +126,7 @@ impl Log {
         let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, loaded.log_end_offset);
         let mut producers = loaded.producers;
         producers.set_high_watermark(high_watermark);
-        Ok(Arc::new(Self {
+        let log = Arc::new(Self {
             topic: Arc::from(topic),
             partition,
             topic_id,
@@ -135,6 +136,7 @@ impl Log {
             first_unstable: AtomicI64::new(producers.first_unstable_offset().unwrap_or(STABLE)),
             flushed_offset: AtomicI64::new(loaded.recovery_point),
             unflushed_bytes: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
             flushing: Mutex::new(()),
             appender: Mutex::new(Appender::new(producers)),
             segments: RwLock::new(loaded.segments),
@@ -148,7 +150,12 @@ impl Log {
             report: loaded.report,
             config: RwLock::new(config),
             folder,
-        }))
+        });
+        if log.is_flush_due() {
+            // What recovery found may not be on the device, and nobody appends to make it so.
+            log.flush()?;
+        }
+        Ok(log)
     }
 
     /// Topic.

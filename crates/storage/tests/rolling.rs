@@ -69,13 +69,15 @@ fn an_offset_too_far_from_the_base_begins_a_segment() {
 }
 
 #[test]
-fn flush_messages_holds_the_appender_and_flush_ms_does_not() {
+fn flush_messages_asks_for_a_sync_and_flush_ms_is_left_to_the_flusher() {
     let temp = tempfile::tempdir().expect("a directory");
     let log = opened(&temp, LogConfig { flush_messages: 3, ..LogConfig::default() });
     append(&log, batch(2, "x"));
-    assert_eq!(log.flushed_offset(), 0);
+    assert_eq!((log.ack_offset(), log.is_flush_due()), (2, false));
     append(&log, batch(1, "x"));
-    assert_eq!(log.flushed_offset(), 3);
+    assert_eq!((log.ack_offset(), log.is_flush_due()), (0, true));
+    log.flush().expect("synced");
+    assert_eq!((log.ack_offset(), log.is_flush_due(), log.flushes()), (3, false, 1));
 
     let temp = tempfile::tempdir().expect("a directory");
     format(temp.path());

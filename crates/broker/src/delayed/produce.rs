@@ -1,4 +1,5 @@
-//! A produce request with acks=all waits until the high watermark of every partition has passed its records.
+//! A produce request with acks=all waits until the high watermark of every partition has passed its records; one with
+//! acks=1 only until they are as durable as their topic asks for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,23 @@ use crate::purgatory::{Subscription, Waiter};
 use crate::replica::partition::Partition;
 use crate::replica::role::Role;
 
+/// What has to pass the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// The high watermark: acks=all.
+    Committed,
+    /// The sync that `flush.messages` asks for: acks=1.
+    Synced,
+}
+
 /// What one partition waits for.
 #[derive(Debug)]
 pub(crate) struct Wait {
     partition: Arc<Partition>,
-    /// The high watermark that commits the records.
+    /// The offset that has to be passed.
     required: i64,
+    /// By what.
+    until: Until,
     /// Epoch in which they were appended.
     leader_epoch: i32,
     waiter: Arc<Waiter>,
@@ -25,21 +37,33 @@ pub(crate) struct Wait {
 
 impl Wait {
     /// Subscribes at once, so that nothing is missed until [`wait`] looks.
-    pub(crate) fn new(partition: Arc<Partition>, required: i64) -> Self {
+    pub(crate) fn new(partition: Arc<Partition>, required: i64, until: Until) -> Self {
         let waiter = Waiter::new();
-        let subscription = partition.committed().subscribe(required, &waiter);
+        let list = match until {
+            Until::Committed => partition.committed(),
+            Until::Synced => partition.synced(),
+        };
+        let subscription = list.subscribe(required, &waiter);
         let leader_epoch = partition.check_leader(-1).unwrap_or(-1);
-        Self { partition, required, leader_epoch, waiter, _subscription: subscription }
+        Self { partition, required, until, leader_epoch, waiter, _subscription: subscription }
     }
 
     /// The code once it is known; `None` while it is not.
     fn verdict(&self) -> Option<ErrorCode> {
+        let log = self.partition.log();
+        if log.dir().check_online().is_err() {
+            // After a failed sync nobody knows what the device has.
+            return Some(ErrorCode::KafkaStorageError);
+        }
         match self.partition.role() {
+            Role::Leader(leader) if leader.leader_epoch == self.leader_epoch && self.until == Until::Synced => {
+                (log.ack_offset() >= self.required).then_some(ErrorCode::None)
+            }
             Role::Leader(leader) if leader.leader_epoch == self.leader_epoch => {
-                if self.partition.log().high_watermark() < self.required {
+                if log.high_watermark() < self.required {
                     return None;
                 }
-                let wanted = leader.effective_min_isr(self.partition.log().config().min_insync_replicas);
+                let wanted = leader.effective_min_isr(log.config().min_insync_replicas);
                 let enough = leader.isr.len() >= wanted;
                 Some(if enough { ErrorCode::None } else { ErrorCode::NotEnoughReplicasAfterAppend })
             }

@@ -2,7 +2,7 @@
 //!
 //! Two phases. *Appended*: every partition's batch is validated, numbered in the frame where it lies and written; the
 //! connection then goes on. *Acknowledged*: with acks=all the answer waits for the high watermark of each partition,
-//! at most the request's timeout.
+//! with acks=1 for the sync that a topic's `flush.messages` asks for, at most the request's timeout.
 //!
 //! * acks other than -1, 0, 1: INVALID_REQUIRED_ACKS.
 //! * acks=0 is never answered; if anything failed the connection is closed, so that the client looks around.
@@ -28,7 +28,7 @@ use ottla_storage::{AppendError, AppendOrigin};
 use super::metadata::is_internal;
 use super::{node_endpoints, partition_errors};
 use crate::context::{Answer, Refusal, RequestContext};
-use crate::delayed::produce::{self as delayed, Wait};
+use crate::delayed::produce::{self as delayed, Until, Wait};
 use crate::quota::QuotaKind;
 use crate::replica::partition::{AppendRefused, Partition};
 use crate::security::authorizer::{Operation, Resource};
@@ -159,7 +159,12 @@ fn append(
         .map_err(|refused| Outcome::refused(&replica, &refused))?;
     let info = appended.info;
     cx.broker.counters.messages_in.add(u64::try_from(info.last_offset - info.first_offset + 1).unwrap_or(0));
-    let wait = (acks_all && !appended.committed).then(|| Wait::new(replica, info.last_offset + 1));
+    let until = match plan.acks {
+        -1 if !appended.committed => Some(Until::Committed),
+        1 if !appended.synced => Some(Until::Synced),
+        _ => None,
+    };
+    let wait = until.map(|until| Wait::new(replica, info.last_offset + 1, until));
     let outcome = Outcome {
         code: ErrorCode::None,
         message: None,

@@ -6,6 +6,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ottla_metadata::image::PartitionRegistration;
 use ottla_protocol::Uuid;
@@ -34,6 +35,10 @@ pub struct Partition {
     appended: Arc<WatchList>,
     /// Woken when the high watermark reaches what a producer waits for.
     committed: Arc<WatchList>,
+    /// Woken when what may be acknowledged reaches what a producer waits for; see [`super::group_commit`].
+    pub(super) synced: Arc<WatchList>,
+    /// Whether somebody syncs the log at the moment.
+    pub(super) syncing: AtomicBool,
 }
 
 /// What this broker is not, or what is wrong with the epoch that a request names.
@@ -81,6 +86,8 @@ pub struct Appended {
     pub info: AppendInfo,
     /// Whether the records are committed already: the high watermark has passed them.
     pub committed: bool,
+    /// Whether they are as durable as the topic asks for before a leader may acknowledge them alone.
+    pub synced: bool,
 }
 
 impl Partition {
@@ -107,6 +114,8 @@ impl Partition {
             readable: Arc::default(),
             appended: Arc::default(),
             committed: Arc::default(),
+            synced: Arc::default(),
+            syncing: AtomicBool::new(false),
         };
         partition.assign(registration)?;
         Ok(partition)
@@ -140,6 +149,12 @@ impl Partition {
     #[must_use]
     pub fn committed(&self) -> &Arc<WatchList> {
         &self.committed
+    }
+
+    /// Those who wait for records to be as durable as the topic asks for.
+    #[must_use]
+    pub fn synced(&self) -> &Arc<WatchList> {
+        &self.synced
     }
 
     /// Takes the role that a registration gives.
@@ -176,6 +191,7 @@ impl Partition {
         self.readable.wake_all();
         self.appended.wake_all();
         self.committed.wake_all();
+        self.synced.wake_all();
     }
 
     /// The leader epoch, if this broker leads in the epoch that the request names.
@@ -209,12 +225,13 @@ impl Partition {
         }
     }
 
-    /// Appends batches as the leader. `acks_all` asks for enough replicas in sync first.
+    /// Appends batches as the leader. `acks_all` asks for enough replicas in sync first. A sync that the topic asks for
+    /// (`flush.messages`) is begun, not waited for.
     ///
     /// # Errors
     /// [`AppendRefused`]; nothing was appended then.
     pub fn append(
-        &self,
+        self: &Arc<Self>,
         batches: &mut [u8],
         acks_all: bool,
         origin: AppendOrigin,
@@ -236,9 +253,13 @@ impl Partition {
         }
         let info = self.log.append_as_leader(batches, leader.leader_epoch, origin, now_ms)?;
         drop(role);
+        if self.log.is_flush_due() {
+            self.sync_soon();
+        }
         self.advance_high_watermark();
         self.appended.reached(self.log.log_end_offset());
-        Ok(Appended { info, committed: self.log.high_watermark() > info.last_offset })
+        let committed = self.log.high_watermark() > info.last_offset;
+        Ok(Appended { info, committed, synced: self.log.ack_offset() > info.last_offset })
     }
 
     /// Reads for a consumer or a follower.
@@ -280,10 +301,11 @@ impl Partition {
         Ok(())
     }
 
-    fn advance_high_watermark(&self) {
+    /// The leader's own part in the high watermark is what it may acknowledge: with `flush.messages` that is what is synced.
+    pub(super) fn advance_high_watermark(&self) {
         let min_insync = self.log.config().min_insync_replicas;
         let watermark = match &*self.role.read() {
-            Role::Leader(leader) => leader.high_watermark(self.log.log_end_offset(), min_insync),
+            Role::Leader(leader) => leader.high_watermark(self.log.ack_offset(), min_insync),
             Role::Follower { .. } => None,
         };
         if let Some(watermark) = watermark

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_env::time;
+use ottla_env::{task, time};
 use ottla_protocol::record_batch::{self, BatchHeader};
 
 use super::Log;
@@ -74,6 +74,9 @@ impl Log {
     /// Appends batches as the partition's leader: checks them, gives them offsets and `leader_epoch` in place, and writes
     /// them with one write.
     ///
+    /// It does not sync. The caller may acknowledge the records once [`Self::ack_offset`] has passed them; with
+    /// `flush.messages` that takes a [`Self::flush`], which one caller does for many.
+    ///
     /// # Errors
     /// [`AppendError`]; nothing was appended then.
     pub fn append_as_leader(
@@ -98,7 +101,7 @@ impl Log {
         let summary = Summary { last_offset, ..summary };
         self.write(&mut appender, batches, first_offset, &summary, &config, now_ms)?;
         drop(appender);
-        self.flush_if_asked(&config, last_offset + 1)?;
+        self.flush_in_time(&config);
         Ok(AppendInfo {
             first_offset,
             last_offset,
@@ -125,7 +128,10 @@ impl Log {
         }
         self.write(&mut appender, batches, first_offset, &summary, &config, now_ms)?;
         drop(appender);
-        self.flush_if_asked(&config, summary.last_offset + 1)?;
+        if self.is_flush_due() {
+            task::blocking_here(|| self.flush())?;
+        }
+        self.flush_in_time(&config);
         Ok(AppendInfo {
             first_offset,
             last_offset: summary.last_offset,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ottla_env::{fs, task, time};
+use ottla_env::{fs, time};
 
 use super::Log;
 use crate::config::LogConfig;
@@ -50,6 +50,7 @@ impl Log {
         self.flushed_offset.fetch_max(target, Ordering::AcqRel);
         self.forget_unflushed(bytes);
         tracing::debug!(topic = %self.topic(), partition = self.partition(), offset = target, "flushed");
+        self.flushes.fetch_add(1, Ordering::Relaxed);
         self.last_flush_ms.store(time::wall_clock_ms(), Ordering::Release);
         Ok(())
     }
@@ -75,15 +76,33 @@ impl Log {
         Ok(written.inspect_err(|_| self.epochs_dirty.store(true, Ordering::Release))?)
     }
 
-    /// `flush.messages`, on the appender's thread; `flush.ms` is left to the flusher.
-    pub(super) fn flush_if_asked(&self, config: &LogConfig, end: i64) -> Result<(), StorageError> {
-        if end - self.flushed_offset() >= config.flush_messages {
-            return task::blocking_here(|| self.flush());
-        }
+    /// Records below may be acknowledged: the log end, or with `flush.messages`, once that many records are not synced,
+    /// what is.
+    #[must_use]
+    pub fn ack_offset(&self) -> i64 {
+        let end = self.log_end_offset();
+        let flush_messages = self.config.read().flush_messages;
+        let flushed = self.flushed_offset();
+        if end.saturating_sub(flushed) < flush_messages { end } else { flushed }
+    }
+
+    /// Whether `flush.messages` asks for a sync now.
+    #[must_use]
+    pub fn is_flush_due(&self) -> bool {
+        self.ack_offset() < self.log_end_offset()
+    }
+
+    /// How often the log was synced.
+    #[must_use]
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Relaxed)
+    }
+
+    /// `flush.ms` is left to the flusher.
+    pub(super) fn flush_in_time(&self, config: &LogConfig) {
         if config.flush_ms != i64::MAX {
             self.folder.dir.want_flush();
         }
-        Ok(())
     }
 
     /// Asks the flusher to come by.
