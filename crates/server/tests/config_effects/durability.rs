@@ -32,7 +32,7 @@ fn flush_by_records() {
         for topic in ["broker", "topic", "never"] {
             node.fill(topic, 4, 10).await;
         }
-        // The appender waits for the disk, so what was acknowledged has been forced already.
+        // The answer waits for the disk, so what was acknowledged has been forced already.
         assert_eq!(flushed_to(&node, "topic"), 4);
         assert_eq!(flushed_to(&node, "broker"), 0);
         node.fill("broker", 1, 10).await;

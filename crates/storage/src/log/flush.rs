@@ -47,9 +47,10 @@ impl Log {
         if self.names_dirty.swap(false, Ordering::AcqRel) {
             fs::sync_dir(self.path())?;
         }
+        // Told before anybody is answered.
+        tracing::debug!(topic = %self.topic(), partition = self.partition(), offset = target, "flushed");
         self.flushed_offset.fetch_max(target, Ordering::AcqRel);
         self.forget_unflushed(bytes);
-        tracing::debug!(topic = %self.topic(), partition = self.partition(), offset = target, "flushed");
         self.flushes.fetch_add(1, Ordering::Relaxed);
         self.last_flush_ms.store(time::wall_clock_ms(), Ordering::Release);
         Ok(())
