@@ -4,10 +4,11 @@
 //! `target/compat/run`: the broker's configuration, log and data, and each driver's output.
 
 mod driver;
+mod exchange;
 mod peer;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -16,7 +17,8 @@ use crate::prepare::{self, Prepared};
 use crate::rings;
 use crate::shell::{root, target};
 use driver::Driver;
-use peer::{Broker, Peer};
+use exchange::Route;
+use peer::{Broker, Peer, Place};
 
 /// What the verb was asked for.
 #[derive(Debug, Default)]
@@ -49,6 +51,18 @@ impl Options {
         }
         Ok(options)
     }
+
+    fn wants(&self, name: &str) -> bool {
+        self.clients.is_empty() || self.clients.iter().any(|wanted| name.contains(wanted.as_str()))
+    }
+}
+
+impl Count {
+    fn steps(&mut self, steps: &[Step]) {
+        for step in steps {
+            if step.ok { self.passed += 1 } else { self.failed += 1 }
+        }
+    }
 }
 
 /// One step of one client.
@@ -71,7 +85,8 @@ pub(crate) struct Outcome {
 /// `cargo xtask compat`.
 pub(crate) fn verb(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
-    let mut prepared = prepare::everything(&root());
+    let only_exchange = !options.clients.is_empty() && options.clients.iter().all(|name| name.starts_with("exchange"));
+    let mut prepared = if only_exchange { prepare::kafka_alone(&root()) } else { prepare::everything(&root()) };
     if options.full {
         prepare::more_clients(&root(), &mut prepared);
     }
@@ -102,19 +117,45 @@ pub(crate) fn run(options: &Options, prepared: &Prepared) -> Result<Count> {
         std::fs::remove_dir_all(&dir)?;
     }
     std::fs::create_dir_all(&dir)?;
-    let drivers: Vec<Driver> = driver::all(prepared, options.full)
+    let drivers: Vec<Driver> =
+        driver::all(prepared, options.full).into_iter().filter(|d| options.wants(d.name)).collect();
+    let routes: Vec<Route> = exchange::all(options.full)
         .into_iter()
-        .filter(|d| options.clients.is_empty() || options.clients.iter().any(|name| d.name.contains(name.as_str())))
+        .filter(|r| options.peer == Peer::Ottla && options.wants(r.name))
         .collect();
-    if drivers.is_empty() {
+    if drivers.is_empty() && routes.is_empty() {
         bail!("no client is called {:?}", options.clients);
     }
-
     let mut count = Count::default();
-    let mut broker = Broker::start(options.peer, prepared, &dir)?;
+    if !drivers.is_empty() {
+        against_one_broker(&mut count, options, prepared, &dir, &drivers)?;
+    }
+    exchanges(&mut count, prepared, &dir, &routes);
+    Ok(count)
+}
+
+/// Each route is a client of its own, with brokers of its own.
+fn exchanges(count: &mut Count, prepared: &Prepared, dir: &Path, routes: &[Route]) {
+    for route in routes {
+        match route.run(prepared, dir) {
+            Ok(outcome) => count.steps(&outcome.steps),
+            Err(lacking) => count.not_run(&format!("compat {}: {lacking}", route.name)),
+        }
+    }
+}
+
+/// One broker and every driver against it.
+fn against_one_broker(
+    count: &mut Count,
+    options: &Options,
+    prepared: &Prepared,
+    dir: &Path,
+    drivers: &[Driver],
+) -> Result<()> {
+    let mut broker = Broker::start(options.peer, prepared, &Place::new(dir, &[])?, "broker.log")?;
     let mut outcomes = Vec::new();
-    for driver in &drivers {
-        match driver.run(&broker, &dir, &[]) {
+    for driver in drivers {
+        match driver.run(&broker, dir, &[]) {
             Ok(outcome) => outcomes.push(outcome),
             Err(lacking) => count.not_run(&format!("compat {}: {lacking}", driver.name)),
         }
@@ -132,19 +173,17 @@ pub(crate) fn run(options: &Options, prepared: &Prepared) -> Result<Count> {
     }
     // What the broker left on disk is read by Kafka's own tool.
     if let Some(java) = drivers.iter().find(|d| d.name == "java")
-        && let Ok(at_rest) = java.run(&broker, &dir, &["at-rest"])
+        && let Ok(at_rest) = java.run(&broker, dir, &["at-rest"])
         && let Some(outcome) = outcomes.iter_mut().find(|o| o.client.starts_with("Java"))
     {
         outcome.steps.extend(at_rest.steps);
     }
 
-    for step in outcomes.iter().flat_map(|o| &o.steps) {
-        if step.ok { count.passed += 1 } else { count.failed += 1 }
-    }
+    outcomes.iter().for_each(|o| count.steps(&o.steps));
     let table = table::render(&outcomes);
     println!("\n{table}");
     if options.write {
         table::write(&root().join("README.md"), &table)?;
     }
-    Ok(count)
+    Ok(())
 }

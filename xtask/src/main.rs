@@ -37,7 +37,8 @@ cargo xtask VERB
   sim [SEED]          the cluster in one thread with virtual time and faults; SEED replays one run
   crash [SECONDS]     kill -9 in a loop under load, then a checker over what was acknowledged
   compat [--full] [--write] [--peer kafka] [CLIENT...]
-                      foreign clients against Ottla (or Apache Kafka); --write updates the README's table
+                      foreign clients against Ottla (or Apache Kafka), and the exchange of directories with it;
+                      --write updates the README's table
   bench [WORKLOAD...] Ottla beside the floor broker and Apache Kafka, alternating
   run [ARGS...]       the broker, built for release
   docs                write: docs/configuration.md and docs/api-support.md

@@ -47,6 +47,11 @@ impl Prepared {
         }
     }
 
+    fn jars(&mut self, root: &Path, kafka: &Path) {
+        self.tools = self.keep("Kafka's tools", kafka::jars(root, kafka, "tools"));
+        self.server = self.keep("Apache Kafka", kafka::jars(root, kafka, "server"));
+    }
+
     /// Keeps what a step brought, or why it brought nothing.
     fn keep<T>(&mut self, what: &str, result: Result<T>) -> Option<T> {
         match result {
@@ -67,10 +72,7 @@ pub(crate) fn everything(root: &Path) -> Prepared {
     prepared.kcat = crate::shell::has("kcat");
 
     let kafka = target.join("kafka");
-    let tools = kafka::jars(root, &kafka, "tools");
-    prepared.tools = prepared.keep("Kafka's tools", tools);
-    let server = kafka::jars(root, &kafka, "server");
-    prepared.server = prepared.keep("Apache Kafka", server);
+    prepared.jars(root, &kafka);
     if let Some(server) = prepared.server.clone() {
         prepared.definitions = prepared.keep("Kafka's message definitions", kafka::definitions(&server, &kafka));
     }
@@ -80,6 +82,14 @@ pub(crate) fn everything(root: &Path) -> Prepared {
     prepared.python = prepared.keep("the Python clients", python);
     prepared.node_modules = prepared.keep("KafkaJS", clients::node(root, &compat));
     prepared.go = prepared.keep("the Go clients", clients::go(root, &compat));
+    prepared
+}
+
+/// Apache Kafka and its tools alone.
+pub(crate) fn kafka_alone(root: &Path) -> Prepared {
+    let mut prepared = Prepared::default();
+    programs::install(&mut prepared.lacking);
+    prepared.jars(root, &crate::shell::target().join("kafka"));
     prepared
 }
 

@@ -112,6 +112,29 @@ impl Cmd {
     }
 }
 
+impl Cmd {
+    /// Starts it with its input and output piped and its errors in a file, in a process group of its own.
+    pub(crate) fn spawn_talking(mut self, log: &Path) -> Result<Child> {
+        use std::os::unix::process::CommandExt;
+        let told = self.told();
+        let file = std::fs::File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        self.0.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file).process_group(0);
+        self.0.spawn().with_context(|| format!("cannot start `{told}`"))
+    }
+
+    /// As [`Self::output`], with what was printed as errors behind it.
+    pub(crate) fn output_of_both(mut self) -> Result<String> {
+        let told = self.told();
+        let out = self.0.output().with_context(|| format!("cannot start `{told}`"))?;
+        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        if !out.status.success() {
+            let tail: Vec<&str> = text.lines().rev().take(15).collect();
+            bail!("`{told}` ended with {}:\n{}", out.status, tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        Ok(text)
+    }
+}
+
 /// Signals the whole group of a child that [`Cmd::spawn_to`] started.
 pub(crate) fn signal_group(child: &Child, signal: &str) {
     // `kill` of the shell: std has no signals, and a build tool needs no crate for two of them.

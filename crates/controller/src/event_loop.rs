@@ -29,7 +29,7 @@ use ottla_protocol::message::Message;
 use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use ottla_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use ottla_protocol::reader::Reader;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::batches::{BatchPlace, encode_records};
 use crate::brokers::{self, News};
@@ -108,11 +108,18 @@ pub(crate) struct EventLoop {
     bytes_since_snapshot: u64,
     snapshot_at_ms: i64,
     snapshot_offset: i64,
+    /// Becomes true with the first records that are known to be committed.
+    caught_up: watch::Sender<bool>,
 }
 
 impl EventLoop {
     /// A controller of this node's new life, whose core has not been started.
-    pub(crate) fn new(options: ControllerOptions, driver: RaftDriver, loader: Arc<MetadataLoader>) -> Self {
+    pub(crate) fn new(
+        options: ControllerOptions,
+        driver: RaftDriver,
+        loader: Arc<MetadataLoader>,
+        caught_up: watch::Sender<bool>,
+    ) -> Self {
         let mut sessions = Sessions::new(options.session_timeout_ms);
         sessions.begin_life(options.node_id);
         Self {
@@ -128,6 +135,7 @@ impl EventLoop {
             role: Role::Inactive,
             outcomes: VecDeque::new(),
             pending: VecDeque::new(),
+            caught_up,
         }
     }
 
@@ -225,6 +233,7 @@ impl EventLoop {
 
     async fn committed(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
         self.driver.load_committed(high_watermark).await?;
+        self.caught_up.send_replace(true);
         // On a leader the high watermark moves only with a record of its own epoch, so all that came before is loaded now.
         if let Role::Claiming { epoch } = self.role {
             self.activate(epoch).await?;

@@ -28,6 +28,7 @@ pub struct QuorumController {
     commands: mpsc::Sender<Command>,
     /// How the task ended, once it has.
     ended: watch::Receiver<Option<Result<(), Arc<ControllerError>>>>,
+    caught_up: watch::Receiver<bool>,
 }
 
 impl QuorumController {
@@ -51,7 +52,8 @@ impl QuorumController {
         let (commands, received) = mpsc::channel(REQUESTS_MAX);
         let (ending, ended) = watch::channel(None);
         let (driver, sync_done) = RaftDriver::new(opened, Arc::clone(&loader));
-        let event_loop = EventLoop::new(options, driver, loader);
+        let (noting, caught_up) = watch::channel(false);
+        let event_loop = EventLoop::new(options, driver, loader, noting);
         task::spawn("controller", async move {
             let result = event_loop.run(received, sync_done).await;
             if let Err(error) = &result {
@@ -59,7 +61,13 @@ impl QuorumController {
             }
             ending.send_replace(Some(result.map_err(Arc::new)));
         });
-        Self { commands, ended }
+        Self { commands, ended, caught_up }
+    }
+
+    /// Waits until the loader has everything that is committed as far as this node knows: after the first election, and not
+    /// only the newest snapshot. False if the controller's task ended before; [`Self::ended`] tells why.
+    pub async fn caught_up(&self) -> bool {
+        self.caught_up.clone().wait_for(|caught_up| *caught_up).await.is_ok()
     }
 
     /// Waits until the controller's task has ended: after [`Self::stop`], or because it could not go on.

@@ -219,7 +219,9 @@ fn manual_assignments(topic: &CreatableTopic<'_>) -> Result<Vec<Vec<i32>>, Refus
     Ok(assignments)
 }
 
-/// Deletes each topic named, by name or by id. A topic's configuration goes with it when the record is replayed.
+/// Deletes each topic named, by name or by id. Its configuration goes with it when the record is replayed; yet each value is
+/// taken back by a record of its own before. Kafka's brokers keep it otherwise when they read its setting and the removal in
+/// one go, as they do at their start (`ConfigurationsDelta`), and the next topic of the name would have it.
 pub(crate) fn delete_topics(
     view: &View<'_>,
     request: &DeleteTopicsRequest<'_>,
@@ -240,8 +242,9 @@ pub(crate) fn delete_topics(
         });
         match found {
             Ok(topic_id) => {
-                records.push(RemoveTopicRecord { topic_id }.into());
                 let known = view.image.topics.by_id(topic_id).map(|t| &*t.name);
+                records.extend(known.into_iter().flat_map(|name| forget_configs(view, name)));
+                records.push(RemoveTopicRecord { topic_id }.into());
                 responses.push(DeletableTopicResult { name: name.or(known), topic_id, ..Default::default() });
                 messages.push(None);
             }
@@ -256,6 +259,14 @@ pub(crate) fn delete_topics(
         response.error_message = message.as_deref();
     }
     Decision::new(records, &DeleteTopicsResponse { responses, ..Default::default() }, version)
+}
+
+/// Records that take every value back that was set for a topic.
+fn forget_configs<'a>(view: &'a View<'_>, topic: &'a str) -> impl Iterator<Item = MetadataRecord> + 'a {
+    view.image.configs.topic(topic).into_iter().flat_map(|set| set.keys()).map(|key| {
+        let (resource_name, name) = (topic.to_owned(), key.clone());
+        ConfigRecord { resource_type: configs::TOPIC, resource_name, name, value: None }.into()
+    })
 }
 
 fn find_deletable(view: &View<'_>, name: Option<&str>, id: Uuid, version: i16) -> Result<Uuid, Refusal> {

@@ -128,6 +128,24 @@ fn delete(cluster: &mut Cluster, topics: Vec<DeleteTopicState<'_>>) -> Vec<i16> 
 }
 
 #[test]
+fn each_setting_of_a_deleted_topic_is_taken_back_by_a_record() {
+    let mut cluster = Cluster::new(1);
+    let configs = vec![CreatableTopicConfig { name: "retention.ms", value: Some("1"), ..Default::default() }];
+    create(&mut cluster, vec![CreatableTopic { configs, ..topic("a", 1, 1) }]);
+    let topics = vec![DeleteTopicState { name: Some("a"), ..Default::default() }];
+    let request = DeleteTopicsRequest { topics, ..Default::default() };
+    let (_, records) = cluster.run(|view| delete_topics(view, &request, 6));
+    let forgotten = ConfigRecord {
+        resource_type: configs::TOPIC,
+        resource_name: "a".into(),
+        name: "retention.ms".into(),
+        value: None,
+    };
+    assert_eq!(records.first(), Some(&forgotten.into()));
+    assert!(matches!(records.last(), Some(MetadataRecord::RemoveTopic(_))) && records.len() == 2);
+}
+
+#[test]
 fn topics_are_deleted_by_name_or_id_and_take_their_configs_along() {
     let mut cluster = Cluster::new(1);
     let configs = vec![CreatableTopicConfig { name: "retention.ms", value: Some("1"), ..Default::default() }];

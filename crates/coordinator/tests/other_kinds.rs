@@ -145,6 +145,16 @@ fn offsets_of_a_transaction_count_once_it_is_committed() {
 }
 
 #[test]
+fn a_group_is_there_from_the_first_offset_of_an_open_transaction_on() {
+    let mut shard = GroupShard::new(prompt_config());
+    shard.replay(Some(42), Some(&offset_key()), Some(&offset_value(5))).unwrap_or_else(|e| panic!("{e}"));
+    let listed = shard.list(&[], &[]);
+    assert_eq!((listed.len(), listed[0].group_type, listed[0].state), (1, "classic", "Empty"));
+    let wanted = Some(vec![("t".to_owned(), vec![0])]);
+    assert_eq!(shard.fetch_offsets(GROUP, &wanted, false)[0].partitions[0].offset, -1);
+}
+
+#[test]
 fn offsets_of_an_open_transaction_keep_their_group() {
     let config = GroupConfig { offsets_retention_ms: 1, offsets_retention_check_interval_ms: 1, ..prompt_config() };
     let mut driver = Driver::new(config);

@@ -1,7 +1,7 @@
 //! `ottla server`: from settings to a running node, and back down.
 //!
 //! ```text
-//!   settings ─> directories ─> listeners bound ─> logs recovered ─> controller ─> broker registered ─> accepting
+//!   settings ─> directories ─> listeners bound ─> controller ─> metadata loaded ─> logs recovered ─> broker registered ─> accepting
 //!   signal ──> accepting stops ─> leaderships handed over ─> connections closed ─> controller ─> logs flushed, marked clean
 //! ```
 //!
@@ -22,7 +22,7 @@ use ottla_broker::Broker;
 use ottla_broker::broker::{Parts, SupportedFeature};
 use ottla_broker::lifecycle::{self, Registration, Running};
 use ottla_broker::topic_log_config::log_config;
-use ottla_controller::{ControllerListener, QuorumController, features};
+use ottla_controller::{QuorumController, features};
 use ottla_env::task::{self, Runtime, signal};
 use ottla_env::time::{self, Instant};
 use ottla_metadata::config::BrokerConfig;
@@ -108,13 +108,23 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
     let metadata_dir = LogDir::open(Path::new(&config.metadata_log_dir))?;
     let bound = listeners::bind(config).await?;
     let loader = Arc::new(MetadataLoader::new());
-    // Recovery reads and writes files, so all of it happens on a thread that may block.
-    let opening = {
+    // Recovery reads and writes files, so all of it happens on threads that may block.
+    let starting = {
         let (config, identity, loader) = (Arc::clone(config), identity.clone(), Arc::clone(&loader));
-        let listeners = controller::listeners(&bound);
-        task::blocking("recovery", move || open(&config, &identity, metadata_dir, listeners, &loader))
+        let (listeners, dir) = (controller::listeners(&bound), Arc::clone(&metadata_dir));
+        task::blocking("recovery", move || controller::start(&config, &identity, listeners, dir, loader))
     };
-    let (controller, logs) = opening.await?;
+    let controller = Arc::new(starting.await?);
+    // How a log is recovered depends on its topic's configuration: a hole is a loss, unless the topic is compacted.
+    if !controller.caught_up().await {
+        controller.ended().await?;
+        anyhow::bail!("the controller ended before it had loaded the metadata");
+    }
+    let opening = {
+        let (config, loader) = (Arc::clone(config), Arc::clone(&loader));
+        task::blocking("recovery", move || open(&config, metadata_dir, &loader))
+    };
+    let logs = opening.await?;
     let broker = Broker::new(Parts {
         config: Arc::clone(config),
         cluster_id: Arc::from(identity.cluster_id.as_str()),
@@ -140,20 +150,17 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
     Ok(Node { running, controller, logs, broker })
 }
 
-/// Opens the metadata log, starts the controller on it, and opens the logs of all partitions.
+/// Opens the logs of all partitions.
 fn open(
     config: &Arc<BrokerConfig>,
-    identity: &Identity,
     metadata_dir: Arc<LogDir>,
-    listeners: Vec<ControllerListener>,
     loader: &Arc<MetadataLoader>,
-) -> anyhow::Result<(Arc<QuorumController>, Arc<LogManager>)> {
-    let controller = controller::start(config, identity, listeners, Arc::clone(&metadata_dir), Arc::clone(loader))?;
+) -> anyhow::Result<Arc<LogManager>> {
     let (topic_config, view) = (Arc::clone(config), loader.view());
     // A directory that is the metadata log's alone takes no partitions.
     let is_shared = config.log_dirs.contains(&config.metadata_log_dir);
     let opened = if is_shared { vec![metadata_dir] } else { Vec::new() };
-    let logs = LogManager::open(LogManagerOptions {
+    Ok(LogManager::open(LogManagerOptions {
         dirs: config.log_dirs.iter().map(PathBuf::from).collect(),
         opened,
         config_of: Box::new(move |topic| Arc::new(log_config(&topic_config, &view.current(), topic))),
@@ -164,8 +171,7 @@ fn open(
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         recovery_threads: config.num_recovery_threads_per_data_dir,
         ..LogManagerOptions::default()
-    })?;
-    Ok((Arc::new(controller), logs))
+    })?)
 }
 
 /// Resolves when the last log directory has failed.

@@ -102,6 +102,20 @@ impl CheckpointFile {
         Ok(())
     }
 
+    /// Makes sure that it says at least `offset` of a partition.
+    pub(crate) fn raise(&self, topic: &Arc<str>, partition: i32, offset: i64) -> Result<(), StorageError> {
+        let mut content = self.content.lock();
+        let key = (Arc::clone(topic), partition);
+        if content.get(&key).is_some_and(|noted| *noted >= offset) {
+            return Ok(());
+        }
+        let mut raised = content.clone();
+        raised.insert(key, offset);
+        write(&self.path, &raised)?;
+        *content = raised;
+        Ok(())
+    }
+
     /// Makes sure that it says no more than `offset` of a partition.
     pub(crate) fn lower(&self, topic: &str, partition: i32, offset: i64) -> Result<(), StorageError> {
         let mut content = self.content.lock();
@@ -167,6 +181,10 @@ mod tests {
         file.lower(&topic, 0, 9).expect("not raised");
         file.lower(&topic, 1, 3).expect("not known");
         assert_eq!(read(&path).expect("read"), [((Arc::clone(&topic), 0), 7)].into());
+        file.raise(&topic, 0, 6).expect("not lowered");
+        file.raise(&topic, 2, 4).expect("new");
+        assert_eq!(read(&path).expect("read"), [((Arc::clone(&topic), 0), 7), ((Arc::clone(&topic), 2), 4)].into());
+        file.replace(|| [((Arc::clone(&topic), 0), 7)].into()).expect("written");
         file.lower(&topic, 0, 5).expect("lowered");
         assert_eq!(CheckpointFile::new(path).load().expect("read"), [((topic, 0), 5)].into());
     }

@@ -44,6 +44,21 @@ fn what_was_stopped_cleanly_opens_without_a_scan() {
 }
 
 #[test]
+fn records_whose_deletion_was_answered_stay_deleted_without_a_clean_stop() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    let log = manager.create(TOPIC, 0, topic_id(), default_config()).expect("created");
+    append(&log, batch(5, "a"));
+    log.delete_records_before(3).expect("deleted");
+    log.delete_records_before(1).expect("no way back, no error");
+    assert!(matches!(log.delete_records_before(6), Err(StorageError::OffsetOutOfRange { high: 5, .. })));
+    drop((log, manager));
+    let manager = LogManager::open(options(&[temp.path()])).expect("opened");
+    assert_eq!(manager.get(TOPIC, 0).expect("there").log_start_offset(), 3);
+}
+
+#[test]
 fn a_directory_is_refused_with_a_sentence() {
     let temp = tempfile::tempdir().expect("a directory");
     let Err(error) = LogManager::open(options(&[temp.path()])) else { panic!("opened") };

@@ -146,3 +146,57 @@ fn indexes_that_are_missing_or_garbage_are_no_trouble() {
         assert_eq!(log.offset_for_timestamp(NOW).expect("searched").map(|f| f.offset), Some(0));
     }
 }
+
+/// Small segments of many batches, all of the same timestamps.
+fn rolled(
+    dir: &std::sync::Arc<LogDir>,
+) -> (std::sync::Arc<ottla_storage::LogConfig>, std::sync::Arc<ottla_storage::Log>) {
+    let config = std::sync::Arc::new(ottla_storage::LogConfig { segment_bytes: 1200, ..Default::default() });
+    let log = open(dir, &config, OpenOptions::default());
+    for n in 0..40 {
+        append(&log, batch(3, &format!("{n}")));
+        log.flush().expect("flushed");
+    }
+    (config, log)
+}
+
+/// The time indexes of closed segments end with their largest timestamp.
+fn assert_time_indexes_are_complete(log: &ottla_storage::Log) {
+    let files = fs::read_dir(log.path()).expect("listed");
+    let indexes: Vec<_> = files.iter().filter(|f| f.name.ends_with(".timeindex")).collect();
+    assert!(indexes.len() > 2);
+    for file in indexes.iter().take(indexes.len() - 1) {
+        let bytes = fs::read(log.path().join(&file.name)).expect("read");
+        let last = bytes.last_chunk::<12>().and_then(|e| e.first_chunk::<8>()).map(|t| i64::from_be_bytes(*t));
+        assert_eq!(last, Some(NOW + 2), "{}", file.name);
+    }
+}
+
+#[test]
+fn the_time_index_of_a_segment_that_was_flushed_before_it_was_closed_is_complete() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let (_, log) = rolled(&dir);
+    log.close().expect("closed");
+    assert_time_indexes_are_complete(&log);
+}
+
+#[test]
+fn the_time_index_of_a_recovered_segment_is_complete() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let (config, log) = rolled(&dir);
+    let files = fs::read_dir(log.path()).expect("listed");
+    let bases: Vec<i64> = files.iter().filter_map(|f| f.name.strip_suffix(".log")?.parse().ok()).collect();
+    drop(log);
+    // From the start, and from the border of two segments: then the one before it is looked at.
+    for recovery_point in [0, bases[1]] {
+        for file in files.iter().filter(|f| f.name.ends_with(".timeindex")) {
+            fs::write_atomically(dir.path().join("orders-0").join(&file.name), []).expect("emptied");
+        }
+        let log = open(&dir, &config, OpenOptions { recovery_point, ..OpenOptions::default() });
+        assert_time_indexes_are_complete(&log);
+    }
+}

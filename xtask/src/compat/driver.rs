@@ -116,7 +116,7 @@ impl Driver {
 }
 
 /// Reads the `CLIENT` and `STEP` lines.
-fn read(text: &str) -> Outcome {
+pub(super) fn read(text: &str) -> Outcome {
     let mut outcome = Outcome::default();
     for line in text.lines() {
         if let Some(client) = line.strip_prefix("CLIENT ") {

@@ -24,6 +24,41 @@ pub(super) enum Peer {
     Kafka,
 }
 
+/// Where a broker lives: its directory with properties, data and log, and its ports. More than one broker may live there, one
+/// after another.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    dir: PathBuf,
+    port: u16,
+    controller_port: u16,
+}
+
+impl Place {
+    /// Free ports, and the properties of one node with `extra` ones on top.
+    pub(super) fn new(dir: &Path, extra: &[(&str, &str)]) -> Result<Self> {
+        let (port, controller_port) = two_free_ports()?;
+        let place = Self { dir: dir.to_owned(), port, controller_port };
+        let mut text = properties(port, controller_port, &place.data());
+        for (name, value) in extra {
+            writeln!(text, "{name}={value}").expect("writing to a string cannot fail");
+        }
+        std::fs::write(place.config(), text)?;
+        Ok(place)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("server.properties")
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub(super) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
 /// A running broker; dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Broker {
@@ -35,21 +70,19 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Starts it on free ports with an empty directory and waits until it listens.
-    pub(super) fn start(peer: Peer, prepared: &Prepared, dir: &Path) -> Result<Self> {
-        let (port, controller_port) = two_free_ports()?;
-        let (data, log, config) = (dir.join("data"), dir.join("broker.log"), dir.join("server.properties"));
-        std::fs::write(&config, properties(port, controller_port, &data))?;
+    /// Starts it there, with its words in `log`, and waits until it listens.
+    pub(super) fn start(peer: Peer, prepared: &Prepared, place: &Place, log: &str) -> Result<Self> {
+        let (data, log, config) = (place.data(), place.dir.join(log), place.config());
         let child = match peer {
             Peer::Ottla => Cmd::new(rings::ottla())
                 .args(["server", "--config"])
                 .args([&config])
                 .without("OTTLA_BIN")
                 .spawn_to(&log)?,
-            Peer::Kafka => kafka(prepared, &config)?.spawn_to(&log)?,
+            Peer::Kafka => kafka(prepared, &config, &data)?.spawn_to(&log)?,
         };
-        let address = |port| format!("127.0.0.1:{port}");
-        let mut broker = Self { child, log, bootstrap: address(port), controller: address(controller_port), data };
+        let controller = format!("127.0.0.1:{}", place.controller_port);
+        let mut broker = Self { child, log, bootstrap: place.bootstrap(), controller, data };
         let end = Instant::now() + START_LIMIT;
         while TcpStream::connect(&broker.bootstrap).is_err() {
             if !broker.is_alive() || Instant::now() > end {
@@ -74,6 +107,13 @@ impl Broker {
             Some(status) => bail!("the broker ended with {status}"),
             None => bail!("the broker still runs {} s after SIGTERM", STOP_LIMIT.as_secs()),
         }
+    }
+
+    /// `kill -9`.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        signal_group(&self.child, "-KILL");
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The end of its log.
@@ -119,8 +159,8 @@ fn properties(port: u16, controller_port: u16, data: &Path) -> String {
     text
 }
 
-/// Formats the directory and makes the command that starts Apache Kafka.
-fn kafka(prepared: &Prepared, config: &Path) -> Result<Cmd> {
+/// Formats the directory if it is new, and makes the command that starts Apache Kafka.
+fn kafka(prepared: &Prepared, config: &Path, data: &Path) -> Result<Cmd> {
     let jars = prepared.server.as_ref().context("Apache Kafka's jars are not there")?;
     let java = || {
         let logging = root().join("compat/kafka-peer/log4j2.xml");
@@ -128,7 +168,12 @@ fn kafka(prepared: &Prepared, config: &Path) -> Result<Cmd> {
             .args(["-Xmx1G", "-cp"])
             .args([format!("{}/*", jars.display()), format!("-Dlog4j2.configurationFile={}", logging.display())])
     };
-    java().args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"]).args([config]).output()?;
+    if !data.join("meta.properties").exists() {
+        java()
+            .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
+            .args([config])
+            .output()?;
+    }
     Ok(java().args(["kafka.Kafka"]).args([config]))
 }
 

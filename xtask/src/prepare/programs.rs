@@ -3,8 +3,9 @@
 use crate::shell::{Cmd, has};
 
 /// Each program, the Debian package that brings it, and what needs it.
-const WANTED: [(&str, &str, &str); 9] = [
+const WANTED: [(&str, &str, &str); 10] = [
     ("java", "default-jre-headless", "Kafka's tools"),
+    ("javac", "default-jdk-headless", "the exchange of directories with Apache Kafka"),
     ("mvn", "maven", "fetching Kafka's jars"),
     ("unzip", "unzip", "unpacking Kafka's message definitions"),
     ("python3", "python3", "the Python clients"),

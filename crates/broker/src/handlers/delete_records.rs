@@ -1,6 +1,7 @@
 //! DeleteRecords (21), versions 0-2: raises the log start offset of partitions; segments wholly below it are deleted with
 //! the next round of retention.
 //!
+//! * What was answered is noted durably, unlike in Kafka, whose next checkpoint is up to a minute away.
 //! * Offset -1 means the high watermark; one above it, or below -1: OFFSET_OUT_OF_RANGE. One at or below the log start
 //!   changes nothing and succeeds.
 //! * A topic that is compacted and not also deleted from: POLICY_VIOLATION. Internal topics: INVALID_TOPIC_EXCEPTION.
@@ -8,6 +9,7 @@
 //!   Followers take the leader's log start over with their next fetch; to wait for them comes with replication.
 //! * Delete on the topic: else TOPIC_AUTHORIZATION_FAILED.
 
+use ottla_env::task;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records_request::{DeleteRecordsRequest, DeleteRecordsTopic};
 use ottla_protocol::messages::delete_records_response::{
@@ -65,7 +67,7 @@ fn delete(cx: &RequestContext, topic: &str, index: i32, offset: i64) -> Result<i
     if !(0..=high_watermark).contains(&before) {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    log.advance_log_start_offset(before).map_err(|cause| {
+    task::blocking_here(|| log.delete_records_before(before)).map_err(|cause| {
         tracing::warn!(topic, partition = index, %cause, "records cannot be deleted");
         ErrorCode::KafkaStorageError
     })?;

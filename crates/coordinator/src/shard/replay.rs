@@ -26,6 +26,10 @@ impl GroupShard {
     ) -> Result<(), RecordError> {
         match (Record::decode(key, value)?, producer_id) {
             (Record::OffsetCommit(key, value), Some(producer_id)) => {
+                // The group is there before its transaction has ended, as it is for Kafka.
+                if value.is_some() {
+                    self.ensure_group(&key.group, None);
+                }
                 self.offsets.load_transactional(producer_id, key, value);
             }
             (Record::OffsetCommit(key, value), None) => {

@@ -33,7 +33,8 @@ impl Log {
     fn sync(&self) -> Result<(), StorageError> {
         let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
         let target = self.log_end_offset();
-        let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
+        // Also the segment that ends there: it may have been closed since, which left an entry in its time index.
+        let segments: Vec<_> = self.segments.read().from(self.flushed_offset() - 1).cloned().collect();
         let active = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
             // No exception for a full device here: what a failed sync has made of earlier writes is unknown.

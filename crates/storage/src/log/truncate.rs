@@ -91,23 +91,41 @@ impl Log {
         Ok(())
     }
 
-    /// Raises the log start offset (DeleteRecords, a snapshot of the metadata log, a leader's log start). Segments wholly
-    /// below go with the next [`Self::delete_old_segments`].
+    /// Raises the log start offset because somebody asked for it (DeleteRecords), durably: what was answered as deleted does
+    /// not come back after a crash. Blocks for a sync.
+    ///
+    /// # Errors
+    /// When it lies above the log end, or cannot be noted.
+    pub fn delete_records_before(&self, offset: i64) -> Result<(), StorageError> {
+        self.check_log_start(offset)?;
+        if offset > self.log_start_offset() {
+            let raised = self.folder.dir.log_starts.raise(&self.topic, self.partition, offset);
+            self.or_offline_unless_full(raised)?;
+        }
+        self.advance_log_start_offset(offset)
+    }
+
+    /// Raises the log start offset (a snapshot of the metadata log, a leader's log start). Segments wholly below go with the
+    /// next [`Self::delete_old_segments`].
     ///
     /// # Errors
     /// When it lies above the log end.
     pub fn advance_log_start_offset(&self, offset: i64) -> Result<(), StorageError> {
-        self.check_usable()?;
-        let high = self.log_end_offset();
-        if offset > high {
-            let low = self.log_start_offset();
-            return Err(StorageError::OffsetOutOfRange { what: "the log start", offset, low, high });
-        }
+        self.check_log_start(offset)?;
         if self.log_start_offset.fetch_max(offset, Ordering::AcqRel) < offset {
             self.high_watermark.fetch_max(offset, Ordering::AcqRel);
             if self.epochs.write().truncate_from_start(offset) {
                 self.epochs_dirty.store(true, Ordering::Release);
             }
+        }
+        Ok(())
+    }
+
+    fn check_log_start(&self, offset: i64) -> Result<(), StorageError> {
+        self.check_usable()?;
+        let (low, high) = (self.log_start_offset(), self.log_end_offset());
+        if offset > high {
+            return Err(StorageError::OffsetOutOfRange { what: "the log start", offset, low, high });
         }
         Ok(())
     }

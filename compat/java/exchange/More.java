@@ -1,0 +1,71 @@
+import java.util.Map;
+import org.apache.kafka.common.config.ConfigResource;
+
+/** What the broker that was given the directory writes behind it. */
+final class More {
+    private More() {}
+
+    static void all(String who) {
+        Exchange.step("more-records", More::records);
+        Exchange.step("more-sequences", More::sequences);
+        Exchange.step("more-topics", () -> topics(who));
+        Exchange.step("more-commits", () -> commits(who));
+        Exchange.step("more-configs", () -> configs(who));
+    }
+
+    private static String records() throws Exception {
+        for (String codec : Fill.CODECS) {
+            try (var producer = Clients.producer(Map.of("compression.type", codec, "batch.size", "2000"))) {
+                for (int partition = 0; partition < 3; partition++) {
+                    Clients.send(producer, "plain-" + codec, partition, 150, 220, 220);
+                }
+                Clients.send(producer, "append-time", 0, 50, 80, 80);
+            }
+        }
+        Fill.sendLarge("segments", 400, 600);
+        Fill.oneByOne("by-time", 120, 180, 180);
+        Fill.oneByOne("shortened", 100, 130, 130);
+        Fill.deleteBefore("shortened", 70);
+        Fill.oneByOne("compacted", 400, 500, 41);
+        Fill.oneByOne("compacted-and-deleted", 200, 260, 13);
+        return "records of every codec, over rolls";
+    }
+
+    /** The producer from before goes on with its id and its sequences. */
+    private static String sequences() throws Exception {
+        Clients.send(Fill.live, "idempotent", 0, 100, 200, 200);
+        Clients.send(Fill.live, "idempotent", 1, 100, 200, 200);
+        return "the producer from before goes on";
+    }
+
+    private static String topics(String who) throws Exception {
+        Clients.create("born-on-" + who, 2, Map.of("segment.ms", "10000", "retention.bytes", "-1"));
+        try (var producer = Clients.producer(Map.of("compression.type", "gzip"))) {
+            Clients.send(producer, "born-on-" + who, 1, 0, 50, 50);
+        }
+        Fill.remove("reborn");
+        Clients.create("reborn", 1, Map.of());
+        Fill.oneByOne("reborn", 200, 210, 10);
+        int partitions = Fill.growByOne("grown");
+        return "born-on-" + who + ", reborn once more, grown to " + partitions + " partitions";
+    }
+
+    private static String commits(String who) throws Exception {
+        Fill.consume("g-classic", "plain-lz4", 50);
+        Fill.commit("g-simple", "plain-none", 20, "by " + who);
+        Fill.commit("g-of-" + who, "plain-zstd", 30, "");
+        return "g-classic and g-simple went on, g-of-" + who + " is new";
+    }
+
+    private static String configs(String who) throws Exception {
+        set("plain-gzip", Map.of("retention.ms", "", "max.message.bytes", "600000"));
+        set("segments", Map.of("index.interval.bytes", "2000"));
+        // Ottla's brokers do not change their configuration while they run yet.
+        if (who.equals("kafka")) Fill.set(ConfigResource.Type.BROKER, "", Map.of("log.retention.ms", "800000000"));
+        return "plain-gzip, segments" + (who.equals("kafka") ? ", all brokers" : "");
+    }
+
+    private static void set(String topic, Map<String, String> values) throws Exception {
+        Fill.set(ConfigResource.Type.TOPIC, topic, values);
+    }
+}
