@@ -12,7 +12,7 @@ use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use ottla_protocol::messages::describe_cluster_response::DescribeClusterResponse;
 use ottla_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use ottla_protocol::messages::metadata_response::MetadataResponse;
-use support::{Client, NobodyHome, Rig, TOPIC, decode, with_authorizer};
+use support::{Client, NobodyHome, TOPIC, decode, with_authorizer};
 
 /// Allows what it lists.
 #[derive(Debug)]
@@ -33,11 +33,13 @@ const NOT_ASKED: i32 = i32::MIN;
 /// A scenario for a principal that may do only this.
 fn with<F: Future<Output = ()>>(
     allowed: &'static [(Operation, Resource<'static>)],
-    scenario: impl FnOnce(Rig, Client) -> F,
+    scenario: impl FnOnce(Client) -> F,
 ) {
     with_authorizer(Arc::new(Only(allowed)), Arc::new(NobodyHome), &[1], &[], |rig| async move {
         let client = rig.connect().await;
-        scenario(rig, client).await;
+        scenario(client).await;
+        // It runs until here.
+        drop(rig);
     });
 }
 
@@ -76,7 +78,7 @@ fn what_is_allowed_is_told_if_asked_for() {
         (Operation::Describe, Resource::Cluster),
         (Operation::AlterConfigs, Resource::Cluster),
     ];
-    with(ALLOWED, |_rig, client| async move {
+    with(ALLOWED, |client| async move {
         let (cluster, topic, code) = metadata(&client, true).await;
         assert_eq!((cluster, topic, code), (DESCRIBE | ALTER_CONFIGS, READ | DESCRIBE, ErrorCode::None));
         assert_eq!(metadata(&client, false).await, (NOT_ASKED, NOT_ASKED, ErrorCode::None));
@@ -88,7 +90,7 @@ fn what_is_allowed_is_told_if_asked_for() {
 fn who_may_not_describe_is_told_nothing() {
     const ALLOWED: &[(Operation, Resource<'_>)] =
         &[(Operation::Read, Resource::Topic(TOPIC)), (Operation::AlterConfigs, Resource::Cluster)];
-    with(ALLOWED, |_rig, client| async move {
+    with(ALLOWED, |client| async move {
         let (cluster, topic, code) = metadata(&client, true).await;
         assert_eq!((cluster, topic, code), (0, NOT_ASKED, ErrorCode::TopicAuthorizationFailed));
         assert_eq!(describe_cluster(&client).await, 0);

@@ -224,6 +224,7 @@ fn a_commit_is_answered_once_the_follower_has_it() {
                 max_bytes: 1 << 20,
                 at_least_one_batch: true,
                 reader: ottla_broker::replica::read::Reader::Follower { id: 2 },
+                may_wait: true,
             };
             partition.read(&read, time::monotonic_ms()).unwrap();
         };

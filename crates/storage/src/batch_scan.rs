@@ -9,6 +9,7 @@ use ottla_protocol::record_batch::{
     BatchError, BatchHeader, HEADER_BYTES, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
 };
 
+use crate::access::Access;
 use crate::error::StorageError;
 
 const WINDOW_BYTES: usize = 8192;
@@ -86,6 +87,7 @@ pub(crate) struct BatchScanner<'a> {
     last_size: u64,
     /// Damaged parts in ascending order, none of whose bytes is to be believed: they are jumped over.
     skips: Vec<(u64, u64)>,
+    access: Access,
 }
 
 impl<'a> BatchScanner<'a> {
@@ -100,7 +102,14 @@ impl<'a> BatchScanner<'a> {
             window_len: 0,
             last_size: 0,
             skips: Vec::new(),
+            access: Access::MayWait,
         }
+    }
+
+    /// Reads as it may.
+    pub(crate) fn with(mut self, access: Access) -> Self {
+        self.access = access;
+        self
     }
 
     /// Jumps over these parts, from position to position, in ascending order.
@@ -148,6 +157,7 @@ impl<'a> BatchScanner<'a> {
                 let full = if self.last_size > SKIP_FROM_BYTES { wanted as u64 } else { WINDOW_BYTES as u64 };
                 let len = usize::try_from(full.min(self.end - self.position)).unwrap_or(WINDOW_BYTES);
                 let window = self.window.get_mut(..len).unwrap_or_default();
+                self.access.check(self.file, self.position, len as u64)?;
                 self.file.read_exact_at(window, self.position)?;
                 (self.window_at, self.window_len) = (self.position, len);
                 0

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ottla_env::fs::{self, File};
 use parking_lot::Mutex;
 
+use crate::access::Access;
 use crate::error::StorageError;
 use crate::log_folder::LogFolder;
 
@@ -100,6 +101,11 @@ impl<const N: usize> EntryFile<N> {
         Ok(file.set_len(entries * N as u64)?)
     }
 
+    /// Whether the last entry that satisfies `before` is in memory: of what was appended last.
+    pub(crate) fn is_pending(&self, before: impl Fn(&[u8; N]) -> bool) -> bool {
+        self.tail.lock().pending.first().is_some_and(before)
+    }
+
     /// The last entry.
     pub(crate) fn last(&self) -> Result<Option<[u8; N]>, StorageError> {
         let len = {
@@ -129,7 +135,11 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// Searches a list of which a prefix satisfies `before`: the prefix's length, and its last entry.
-    pub(crate) fn search(&self, before: impl Fn(&[u8; N]) -> bool) -> Result<(u64, Option<[u8; N]>), StorageError> {
+    pub(crate) fn search(
+        &self,
+        access: Access,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> Result<(u64, Option<[u8; N]>), StorageError> {
         let on_disk = {
             let tail = self.tail.lock();
             let in_memory = tail.pending.partition_point(&before);
@@ -143,13 +153,14 @@ impl<const N: usize> EntryFile<N> {
         }
         let path = self.path();
         let file = File::open(&path).map_err(StorageError::Open)?;
-        self.search_file(&file, on_disk, before)
+        self.search_file(&file, access, on_disk, before)
     }
 
     /// Halves by pages, looking at each page's first entry, then reads the one page that holds the border.
     fn search_file(
         &self,
         file: &File,
+        access: Access,
         entries: u64,
         before: impl Fn(&[u8; N]) -> bool,
     ) -> Result<(u64, Option<[u8; N]>), StorageError> {
@@ -157,6 +168,7 @@ impl<const N: usize> EntryFile<N> {
         let (mut low, mut high) = (0, entries.div_ceil(per_page));
         while low < high {
             let middle = low + (high - low) / 2;
+            access.check(file, middle * per_page * N as u64, N as u64)?;
             if before(&self.entry_at(file, middle * per_page)?) { low = middle + 1 } else { high = middle }
         }
         let Some(page) = low.checked_sub(1) else { return Ok((0, None)) };
@@ -165,7 +177,9 @@ impl<const N: usize> EntryFile<N> {
         let (chunks, _) = bytes.as_chunks_mut::<N>();
         let count = usize::try_from((entries - first).min(per_page)).unwrap_or(0);
         let chunks = chunks.get_mut(..count).unwrap_or_default();
-        file.read_exact_at(chunks.as_flattened_mut(), first * N as u64)?;
+        let bytes = chunks.as_flattened_mut();
+        access.check(file, first * N as u64, bytes.len() as u64)?;
+        file.read_exact_at(bytes, first * N as u64)?;
         let found = chunks.partition_point(before);
         Ok((first + found as u64, found.checked_sub(1).and_then(|i| chunks.get(i)).copied()))
     }
@@ -204,7 +218,8 @@ pub(crate) mod tests {
             }
             assert_eq!(index.len(), count);
             for wanted in [0, 1, 2, 3, 511, 1021, 1022, 1023, 1024, 1025, 2 * count, 2 * count + 9] {
-                let (found, last) = index.search(|e| u64::from_be_bytes(*e) <= wanted).expect("searched");
+                let (found, last) =
+                    index.search(Access::MayWait, |e| u64::from_be_bytes(*e) <= wanted).expect("searched");
                 let expected = (wanted / 2 + 1).min(count);
                 assert_eq!(found, expected, "{wanted} in {count}");
                 assert_eq!(last.map(u64::from_be_bytes), expected.checked_sub(1).map(|n| 2 * n));

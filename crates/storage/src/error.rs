@@ -75,6 +75,11 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// What was asked for is on the disk, and whoever asked must not wait for it (`access.rs`): no failure of anything.
+    pub(crate) fn is_cold(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether only space or descriptors are missing: what was written before is whole, and a later try may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

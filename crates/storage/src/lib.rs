@@ -13,6 +13,7 @@
 //! memory, and reads hand out [`FileSlice`]s instead of bytes. Nothing here is async: appends and reads of hot data may
 //! run on a network task, everything else belongs on a thread that may block.
 
+mod access;
 mod batch_reader;
 mod batch_scan;
 pub mod checkpoint;

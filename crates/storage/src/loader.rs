@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ottla_env::fs::{self, DirEntry};
 
+use crate::access::Access;
 use crate::batch_scan::read_batch;
 use crate::config::LogConfig;
 use crate::error::StorageError;
@@ -274,7 +275,7 @@ pub(crate) fn load_producers(
 fn replay(segment: &Segment, trusted: i64, from: &mut i64, state: &mut ProducerState) -> Result<(), StorageError> {
     let size = segment.size();
     let file = segment.file()?;
-    let Some(first) = segment.find(&file, *from, size)? else { return Ok(()) };
+    let Some(first) = segment.find(&file, *from, size, Access::MayWait)? else { return Ok(()) };
     let mut scanner = segment.scanner(&file, first.position, size);
     while let Some(at) = scanner.next()? {
         if !at.header.has_producer_id() || at.header.base_offset < *from {

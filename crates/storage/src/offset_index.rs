@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::entry_file::EntryFile;
 use crate::error::StorageError;
 use crate::file_names::{INDEX, offset_file};
@@ -76,14 +77,19 @@ impl OffsetIndex {
     }
 
     /// The last entry whose offset is at most `offset`.
-    pub(crate) fn floor(&self, offset: i64) -> Result<Option<OffsetPosition>, StorageError> {
-        let (_, found) = self.file.search(|e| self.decode(e).offset <= offset)?;
+    pub(crate) fn floor(&self, offset: i64, access: Access) -> Result<Option<OffsetPosition>, StorageError> {
+        let (_, found) = self.file.search(access, |e| self.decode(e).offset <= offset)?;
         Ok(found.map(|e| self.decode(&e)))
     }
 
+    /// Whether [`Self::floor`] is answered by an entry that was made lately.
+    pub(crate) fn is_recent(&self, offset: i64) -> bool {
+        self.file.is_pending(|e| self.decode(e).offset <= offset)
+    }
+
     /// The last entry whose position is at most `position`.
-    pub(crate) fn floor_position(&self, position: u64) -> Result<Option<OffsetPosition>, StorageError> {
-        let (_, found) = self.file.search(|e| self.decode(e).position <= position)?;
+    pub(crate) fn floor_position(&self, position: u64, access: Access) -> Result<Option<OffsetPosition>, StorageError> {
+        let (_, found) = self.file.search(access, |e| self.decode(e).position <= position)?;
         Ok(found.map(|e| self.decode(&e)))
     }
 
@@ -95,7 +101,7 @@ impl OffsetIndex {
 
     /// Keeps the entries of batches that begin before `position`.
     pub(crate) fn truncate_to_position(&self, position: u64) -> Result<(), StorageError> {
-        let (keep, _) = self.file.search(|e| self.decode(e).position < position)?;
+        let (keep, _) = self.file.search(Access::MayWait, |e| self.decode(e).position < position)?;
         self.file.truncate(keep)
     }
 
@@ -132,9 +138,12 @@ mod tests {
         index.file().sync().expect("synced");
         let bytes = ottla_env::fs::read(index.file().path()).expect("read");
         assert_eq!(bytes, [0, 0, 0, 9, 0, 0, 0x10, 0x68, 0, 0, 0, 21, 0, 0, 0x21, 0x34]);
-        assert_eq!(index.floor(1008).expect("searched"), None);
-        assert_eq!(index.floor(1020).expect("searched"), Some(OffsetPosition { offset: 1009, position: 4200 }));
-        assert_eq!(index.floor_position(9000).expect("searched").map(|e| e.offset), Some(1021));
+        assert_eq!(index.floor(1008, Access::MayWait).expect("searched"), None);
+        assert_eq!(
+            index.floor(1020, Access::MayWait).expect("searched"),
+            Some(OffsetPosition { offset: 1009, position: 4200 })
+        );
+        assert_eq!(index.floor_position(9000, Access::MayWait).expect("searched").map(|e| e.offset), Some(1021));
         assert!(index.is_full(16) && !index.is_full(24));
         index.truncate_to_position(8500).expect("cut");
         assert_eq!(index.file().len(), 1);

@@ -26,6 +26,7 @@ use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::{self, NO_TIMESTAMP};
 use parking_lot::Mutex;
 
+use crate::access::Access;
 use crate::batch_scan::BatchAt;
 use crate::config::LogConfig;
 use crate::error::StorageError;
@@ -37,6 +38,7 @@ use crate::transaction_index::{AbortedTransaction, TransactionIndex};
 
 pub use integrity::DamagedRange;
 use integrity::Integrity;
+pub(crate) use search::SliceLimits;
 pub(crate) use verify::{Around, Bounds, Until};
 
 /// Bytes of a segment's file that can be sent without being looked at: whole batches.
@@ -197,6 +199,19 @@ impl Segment {
         let file = Arc::new(File::open_rw(self.log_path()).map_err(StorageError::Open)?);
         *handle = Some(Arc::clone(&file));
         Ok(file)
+    }
+
+    /// The open file, opened if need be and one may wait for that.
+    pub(crate) fn file_by(&self, access: Access) -> Result<Arc<File>, StorageError> {
+        if access == Access::Cached && self.handle.lock().is_none() {
+            return Err(Access::cold());
+        }
+        self.file()
+    }
+
+    /// Whether `offset` was appended lately: its index entry has not been written out yet.
+    pub(crate) fn is_recent(&self, offset: i64) -> bool {
+        self.offsets.is_recent(offset)
     }
 
     /// Gives the descriptor back if nobody asked for it since the last call.

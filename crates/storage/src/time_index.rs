@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::entry_file::EntryFile;
 use crate::error::StorageError;
 use crate::file_names::{TIME_INDEX, offset_file};
@@ -83,13 +84,13 @@ impl TimeIndex {
 
     /// The last entry whose timestamp is below `timestamp`: no batch up to its offset reaches `timestamp`.
     pub(crate) fn below(&self, timestamp: i64) -> Result<Option<TimestampOffset>, StorageError> {
-        let (_, found) = self.file.search(|e| self.decode(e).timestamp < timestamp)?;
+        let (_, found) = self.file.search(Access::MayWait, |e| self.decode(e).timestamp < timestamp)?;
         Ok(found.map(|e| self.decode(&e)))
     }
 
     /// Keeps the entries of offsets below `offset`.
     pub(crate) fn truncate_to_offset(&self, offset: i64) -> Result<(), StorageError> {
-        let (keep, _) = self.file.search(|e| self.decode(e).offset < offset)?;
+        let (keep, _) = self.file.search(Access::MayWait, |e| self.decode(e).offset < offset)?;
         self.file.truncate(keep)
     }
 

@@ -1,4 +1,4 @@
-//! A fetch looks at its partitions; if it finds too little it subscribes to them, looks again, and sleeps until something
+//! A fetch looks at its partitions, on the pool if that means to wait for the disk; if it finds too little it subscribes to them, looks again, and sleeps until something
 //! changes or its time is up.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use ottla_protocol::ErrorCode;
 use ottla_storage::ReadInfo;
 
 use crate::context::RequestContext;
-use crate::fetch_session::{Target, Told};
+use crate::fetch_session::{FetchPlan, Target, Told};
 use crate::handlers::partition_errors;
 use crate::purgatory::{Subscription, Waiter};
 use crate::replica::partition::Partition;
@@ -27,6 +27,14 @@ pub(crate) struct Limits {
     pub(crate) min_bytes: i32,
     /// The time.
     pub(crate) max_wait_ms: i32,
+}
+
+/// A fetch that is not answered at once.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) cx: Arc<RequestContext>,
+    pub(crate) plan: Arc<FetchPlan>,
+    pub(crate) limits: Limits,
 }
 
 /// What was found in one partition.
@@ -116,8 +124,22 @@ impl Found {
     }
 }
 
-/// Looks at all partitions, in order, within the limits.
-pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
+/// Looks at all partitions, in order, within the limits, without waiting for the disk; `None` if that cannot be.
+pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Option<Found> {
+    look_at_all(cx, targets, limits, false)
+}
+
+/// As [`look`], on the pool if need be.
+pub(crate) async fn look_patiently(asked: &Asked) -> Found {
+    if let Some(found) = look(&asked.cx, &asked.plan.targets, &asked.limits) {
+        return found;
+    }
+    let asked = Asked::clone(asked);
+    let look = move || look_at_all(&asked.cx, &asked.plan.targets, &asked.limits, true);
+    task::blocking("search", look).await.expect("who may wait finds out")
+}
+
+fn look_at_all(cx: &RequestContext, targets: &[Target], limits: &Limits, may_wait: bool) -> Option<Found> {
     let mut found = Found { partitions: Vec::with_capacity(targets.len()), bytes: 0, unverified: Vec::new() };
     let now_ms = time::monotonic_ms();
     for target in targets {
@@ -129,9 +151,12 @@ pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> 
             max_bytes: u32::try_from(target.max_bytes).unwrap_or(0).min(u32::try_from(left).unwrap_or(u32::MAX)),
             at_least_one_batch: found.bytes == 0,
             reader: limits.reader,
+            may_wait,
         };
-        let looked =
-            find(cx, target, read.reader).and_then(|partition| Ok((look_at(&partition, &read, now_ms)?, partition)));
+        let looked = match find(cx, target, read.reader) {
+            Ok(partition) => look_at(&partition, &read, now_ms)?.map(|result| (result, partition)),
+            Err(code) => Err(code),
+        };
         let result = match looked {
             Ok((result, partition)) => {
                 if matches!(&result, FoundPartition::Records(info) if !info.is_verified()) {
@@ -144,14 +169,16 @@ pub(crate) fn look(cx: &RequestContext, targets: &[Target], limits: &Limits) -> 
         found.bytes += result.bytes();
         found.partitions.push(result);
     }
-    found
+    Some(found)
 }
 
-fn look_at(partition: &Partition, read: &Read, now_ms: i64) -> Result<FoundPartition, ErrorCode> {
+/// `None` if the disk would have to be waited for, and must not be.
+fn look_at(partition: &Partition, read: &Read, now_ms: i64) -> Option<Result<FoundPartition, ErrorCode>> {
     match partition.read(read, now_ms) {
-        Ok(ReadOutcome::Records(info)) => Ok(FoundPartition::Records(info)),
-        Ok(ReadOutcome::Diverging { epoch, end_offset }) => Ok(FoundPartition::Diverging { epoch, end_offset }),
-        Err(cause) => Err(partition_errors::read_refused(&cause)),
+        Ok(ReadOutcome::Records(info)) => Some(Ok(FoundPartition::Records(info))),
+        Ok(ReadOutcome::Diverging { epoch, end_offset }) => Some(Ok(FoundPartition::Diverging { epoch, end_offset })),
+        Ok(ReadOutcome::Cold) => None,
+        Err(cause) => Some(Err(partition_errors::read_refused(&cause))),
     }
 }
 
@@ -172,7 +199,9 @@ fn find(cx: &RequestContext, target: &Target, reader: Reader) -> Result<Arc<Part
 }
 
 /// Waits until there is enough, or the time is up, and gives what is there then.
-pub(crate) async fn wait(cx: &RequestContext, targets: &[Target], limits: &Limits) -> Found {
+pub(crate) async fn wait(asked: &Asked) -> Found {
+    let Asked { cx, plan, limits } = asked;
+    let targets = &plan.targets;
     let due = Instant::now() + Duration::from_millis(u64::try_from(limits.max_wait_ms).unwrap_or(0));
     let waiter = Waiter::new();
     let _subscriptions: Vec<Subscription> = targets
@@ -180,7 +209,7 @@ pub(crate) async fn wait(cx: &RequestContext, targets: &[Target], limits: &Limit
         .filter_map(|t| Some(subscribe(&*find(cx, t, limits.reader).ok()?, t, limits, &waiter)))
         .collect();
     loop {
-        let found = look(cx, targets, limits);
+        let found = look_patiently(asked).await;
         let left = due.saturating_duration_since(Instant::now());
         if found.is_enough(limits) || left.is_zero() || time::timeout(left, waiter.woken()).await.is_err() {
             return found;

@@ -24,7 +24,7 @@ use ottla_protocol::messages::fetch_response::{
 
 use super::{node_endpoints, replica_claim};
 use crate::context::{Answer, Refusal, RequestContext};
-use crate::delayed::fetch::{self as delayed, Found, FoundPartition, Limits};
+use crate::delayed::fetch::{self as delayed, Asked, Found, FoundPartition, Limits};
 use crate::fetch_session::{FetchPlan, SessionRequest, Target};
 use crate::quota::QuotaKind;
 use crate::replica::read::Reader;
@@ -54,15 +54,23 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
         Err(code) => return refuse(&cx, &request, code),
     };
     let found = delayed::look(&cx, &plan.targets, &limits);
-    let enough = found.is_enough(&limits);
-    if enough && found.is_verified() {
-        return answer(&cx, &plan, found, reader);
+    let enough = found.filter(|found| found.is_enough(&limits));
+    match enough {
+        Some(found) if found.is_verified() => answer(&cx, &plan, found, reader),
+        enough => Ok(later(Asked { cx: Arc::new(cx), plan: Arc::new(plan), limits }, enough)),
     }
-    Ok(Answer::Later(Box::pin(async move {
-        let found = if enough { found } else { delayed::wait(&cx, &plan.targets, &limits).await };
+}
+
+/// The answer that takes a search on the disk, a look at the bytes, or a wait for more. What was `found` is enough.
+fn later(asked: Asked, found: Option<Found>) -> Answer {
+    Answer::Later(Box::pin(async move {
+        let found = match found {
+            Some(found) => found,
+            None => delayed::wait(&asked).await,
+        };
         let found = found.verified().await;
-        answer(&cx, &plan, found, reader)
-    })))
+        answer(&asked.cx, &asked.plan, found, asked.limits.reader)
+    }))
 }
 
 fn reader(cx: &RequestContext, request: &FetchRequest<'_>) -> Result<Reader, ErrorCode> {

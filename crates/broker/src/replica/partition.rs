@@ -281,8 +281,13 @@ impl Partition {
             // Before the read, so that the answer tells the high watermark that follows from it.
             self.follower_fetched(id, read.offset, now_ms)?;
         }
-        let info = self.log.read(read.offset, read.max_bytes, end, read.at_least_one_batch)?;
-        Ok(ReadOutcome::Records(info))
+        let Read { offset, max_bytes, at_least_one_batch, .. } = *read;
+        Ok(if read.may_wait {
+            ReadOutcome::Records(self.log.read(offset, max_bytes, end, at_least_one_batch)?)
+        } else {
+            let found = self.log.read_cached(offset, max_bytes, end, at_least_one_batch)?;
+            found.map_or(ReadOutcome::Cold, ReadOutcome::Records)
+        })
     }
 
     fn follower_fetched(&self, id: i32, offset: i64, now_ms: i64) -> Result<(), ReadRefused> {

@@ -47,6 +47,8 @@ pub struct Read {
     pub at_least_one_batch: bool,
     /// Who reads.
     pub reader: Reader,
+    /// Whether the search may wait for the disk; a worker must not.
+    pub may_wait: bool,
 }
 
 /// What a read brought.
@@ -61,6 +63,8 @@ pub enum ReadOutcome {
         /// Where it ends.
         end_offset: i64,
     },
+    /// What has to be searched is not in memory: to be asked again where one may wait.
+    Cold,
 }
 
 /// Why a read brought nothing.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Log;
 use super::verify::Unverified;
+use crate::access::Access;
 use crate::error::{ReadError, StorageError};
-use crate::segment::{FileSlice, Segment};
+use crate::segment::{FileSlice, Segment, SliceLimits};
 use crate::transaction_index::AbortedTransaction;
 
 /// What a read brought.
@@ -64,8 +65,30 @@ impl Log {
         end: i64,
         at_least_one_batch: bool,
     ) -> Result<ReadInfo, ReadError> {
+        self.look(Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch }, Access::MayWait)
+    }
+
+    /// As [`Self::read`], without waiting for the disk, as far as can be told: None if what has to be searched is not in
+    /// memory. Whoever must not wait asks this first.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_cached(
+        &self,
+        fetch_offset: i64,
+        max_bytes: u32,
+        end: i64,
+        at_least_one_batch: bool,
+    ) -> Result<Option<ReadInfo>, ReadError> {
+        match self.look(Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch }, Access::Cached) {
+            Err(ReadError::Storage(error)) if error.is_cold() => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    fn look(&self, wanted: Wanted, access: Access) -> Result<ReadInfo, ReadError> {
         self.check_usable()?;
-        let wanted = Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch };
+        let fetch_offset = wanted.offset;
         let mut info = self.nothing_yet();
         if fetch_offset < info.log_start_offset || fetch_offset > info.log_end_offset {
             return Err(ReadError::OffsetOutOfRange {
@@ -74,14 +97,14 @@ impl Log {
                 log_end_offset: info.log_end_offset,
             });
         }
-        let wanted = Wanted { end: end.min(info.log_end_offset), ..wanted };
+        let wanted = Wanted { end: wanted.end.min(info.log_end_offset), ..wanted };
         if fetch_offset >= wanted.end {
             return Ok(info);
         }
         let mut segment = self.segment_of(fetch_offset);
         while let Some(current) = segment {
             check_damage(&current, fetch_offset)?;
-            match current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted)) {
+            match current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted, access)) {
                 Ok(Found::Slice(slice, unverified)) => {
                     self.aborted_within(&current, fetch_offset, wanted.end, &mut info)?;
                     (info.slice, info.unverified) = (Some(slice), unverified);
@@ -93,6 +116,7 @@ impl Log {
                     self.check_hole(&current, fetch_offset)?;
                     segment = self.segments.read().after(current.base_offset()).cloned();
                 }
+                Err(error) if error.is_cold() => return Err(error.into()),
                 // Retention took the segment away while we looked.
                 Err(_) if !self.segments.read().holds(&current) => return self.read_again(fetch_offset, info),
                 Err(error) => return self.or_offline_if_broken(Err(error)),
@@ -127,15 +151,18 @@ impl Log {
         Err(ReadError::OffsetOutOfRange { offset: fetch_offset, log_start_offset, log_end_offset })
     }
 
-    fn slice_of(&self, segment: &Arc<Segment>, wanted: &Wanted) -> Result<Found, StorageError> {
+    fn slice_of(&self, segment: &Arc<Segment>, wanted: &Wanted, access: Access) -> Result<Found, StorageError> {
         let size = segment.size();
         if size == 0 {
             return Ok(Found::Beyond);
         }
         let Wanted { offset, max_bytes, end, at_least_one_batch } = *wanted;
-        let file = segment.file()?;
-        let Some(first) = segment.find(&file, offset, size)? else { return Ok(Found::Beyond) };
-        let cut = segment.cut(&file, &first, end, u64::from(max_bytes), at_least_one_batch, size)?;
+        // Of what was appended lately it need not be asked whether it is in memory.
+        let access = if segment.is_recent(offset) { Access::MayWait } else { access };
+        let file = segment.file_by(access)?;
+        let limits = SliceLimits { end_offset: end, max_bytes: u64::from(max_bytes), at_least_one: at_least_one_batch };
+        let Some(first) = segment.find(&file, offset, size, access)? else { return Ok(Found::Beyond) };
+        let cut = segment.cut(&file, &first, &limits, size, access)?;
         let len = u32::try_from(cut - first.position).unwrap_or(u32::MAX);
         if len == 0 {
             return Ok(Found::Nothing);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use ottla_protocol::record_batch::NO_TIMESTAMP;
 
 use super::Segment;
+use crate::access::Access;
 use crate::batch_scan::{BatchAt, BatchScanner};
 use crate::error::StorageError;
 use crate::time_index::TimestampOffset;
@@ -20,8 +21,8 @@ impl Segment {
             return Ok(());
         }
         let file = self.file()?;
-        let start = match self.offsets.floor_position(size)? {
-            Some(entry) if self.is_true(&file, &entry, size)? => entry.position,
+        let start = match self.offsets.floor_position(size, Access::MayWait)? {
+            Some(entry) if self.is_true(&file, &entry, size, Access::MayWait)? => entry.position,
             Some(_) => {
                 self.offsets.file().truncate(0)?;
                 self.times.file().truncate(0)?;
@@ -87,9 +88,9 @@ impl Segment {
     /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
     pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
         self.offsets.keep_ascending(self.size())?;
-        let Some(entry) = self.offsets.floor(offset - 1)? else { return Ok(None) };
+        let Some(entry) = self.offsets.floor(offset - 1, Access::MayWait)? else { return Ok(None) };
         let file = self.file()?;
-        if !self.is_true(&file, &entry, self.size())? {
+        if !self.is_true(&file, &entry, self.size(), Access::MayWait)? {
             return Ok(None);
         }
         let damaged = self.damaged();
@@ -103,7 +104,7 @@ impl Segment {
     pub(crate) fn truncate_to(&self, offset: i64) -> Result<(), StorageError> {
         let size = self.size();
         let file = self.file()?;
-        let found = self.find(&file, offset, size)?.map_or(size, |at| at.position);
+        let found = self.find(&file, offset, size, Access::MayWait)?.map_or(size, |at| at.position);
         let damaged = self.damaged();
         // Damage that begins there goes too: what is appended next takes its place.
         let damage = damaged.iter().find(|range| range.first_offset >= offset).map_or(size, |range| range.position);

@@ -6,11 +6,23 @@ use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::NO_TIMESTAMP;
 
 use super::Segment;
+use crate::access::Access;
 use crate::batch_scan::{BatchAt, BatchScanner};
 use crate::error::StorageError;
 use crate::file_names::{LOG, offset_file};
 use crate::offset_index::OffsetPosition;
 use crate::time_index::TimestampOffset;
+
+/// What a slice must not go beyond.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SliceLimits {
+    /// Every batch lies below it.
+    pub(crate) end_offset: i64,
+    /// Bytes at most.
+    pub(crate) max_bytes: u64,
+    /// Whether the first batch may be larger than that.
+    pub(crate) at_least_one: bool,
+}
 
 impl Segment {
     /// From head to head through `position..end`, past what is damaged.
@@ -23,16 +35,22 @@ impl Segment {
     }
 
     /// Where the first batch lies that reaches up to `offset` or beyond, within the first `size` bytes.
-    pub(crate) fn find(&self, file: &File, offset: i64, size: u64) -> Result<Option<BatchAt>, StorageError> {
-        let start = match self.offsets.floor(offset)? {
-            Some(entry) if self.is_true(file, &entry, size)? => entry.position,
+    pub(crate) fn find(
+        &self,
+        file: &File,
+        offset: i64,
+        size: u64,
+        access: Access,
+    ) -> Result<Option<BatchAt>, StorageError> {
+        let start = match self.offsets.floor(offset, access)? {
+            Some(entry) if self.is_true(file, &entry, size, access)? => entry.position,
             Some(_) | None => 0,
         };
         // An index entry may point into what is damaged; behind that, offsets are known too.
         let damaged = self.damaged();
         let behind =
             damaged.iter().rev().find(|range| range.end_offset <= offset).map_or(0, |range| range.end_position);
-        let mut scanner = self.scanner(file, start.max(behind.min(size)), size);
+        let mut scanner = self.scanner(file, start.max(behind.min(size)), size).with(access);
         while let Some(at) = scanner.next()? {
             if at.header.last_offset() >= offset {
                 return Ok(Some(at));
@@ -42,11 +60,17 @@ impl Segment {
     }
 
     /// Whether an index entry points to the batch that it says. Nothing else guards an index; a wrong one costs a scan.
-    pub(super) fn is_true(&self, file: &File, entry: &OffsetPosition, size: u64) -> Result<bool, StorageError> {
+    pub(super) fn is_true(
+        &self,
+        file: &File,
+        entry: &OffsetPosition,
+        size: u64,
+        access: Access,
+    ) -> Result<bool, StorageError> {
         if entry.position >= size {
             return Ok(false);
         }
-        let there = match BatchScanner::new(file, entry.position, size).next() {
+        let there = match BatchScanner::new(file, entry.position, size).with(access).next() {
             Ok(at) => at,
             Err(StorageError::NoBatch { .. }) => None,
             Err(error) => return Err(error),
@@ -62,17 +86,16 @@ impl Segment {
         Ok(agrees)
     }
 
-    /// Where whole batches end that begin at `first`, stay below `end_offset` and take at most `max_bytes`; the first may
-    /// be larger if `at_least_one`.
+    /// Where whole batches end that begin at `first` and keep the limits.
     pub(crate) fn cut(
         &self,
         file: &File,
         first: &BatchAt,
-        end_offset: i64,
-        max_bytes: u64,
-        at_least_one: bool,
+        limits: &SliceLimits,
         size: u64,
+        access: Access,
     ) -> Result<u64, StorageError> {
+        let SliceLimits { end_offset, max_bytes, at_least_one } = *limits;
         let damaged = self.damaged();
         let sound_up_to = damaged.iter().map(|range| range.position).find(|position| *position > first.position);
         let size = size.min(sound_up_to.unwrap_or(size));
@@ -82,9 +105,9 @@ impl Segment {
             return Ok(size);
         }
         let limit = size.min(first.position.saturating_add(max_bytes));
-        let start = self.cut_start(file, first, end_offset, limit, wholly_below, size)?;
+        let start = self.cut_start(file, first, (!wholly_below).then_some(end_offset), limit, size, access)?;
         let mut cut = start;
-        let mut scanner = self.scanner(file, start, size);
+        let mut scanner = self.scanner(file, start, size).with(access);
         while let Some(at) = scanner.next()? {
             if at.end() > limit || at.header.next_offset() > end_offset {
                 break;
@@ -97,22 +120,26 @@ impl Segment {
         Ok(cut)
     }
 
-    /// Where a search for the cut may begin: the last indexed batch before both bounds.
+    /// Where a search for the cut may begin: the last indexed batch before both bounds; `None` if all of the segment lies below
+    /// the offset.
     fn cut_start(
         &self,
         file: &File,
         first: &BatchAt,
-        end_offset: i64,
+        end_offset: Option<i64>,
         limit: u64,
-        wholly_below: bool,
         size: u64,
+        access: Access,
     ) -> Result<u64, StorageError> {
-        let by_bytes = self.offsets.floor_position(limit)?;
-        let by_offset = if wholly_below { by_bytes } else { self.offsets.floor(end_offset - 1)? };
+        let by_bytes = self.offsets.floor_position(limit, access)?;
+        let by_offset = match end_offset {
+            None => by_bytes,
+            Some(end_offset) => self.offsets.floor(end_offset - 1, access)?,
+        };
         let Some(entry) = by_bytes.zip(by_offset).map(|(a, b)| if a.position < b.position { a } else { b }) else {
             return Ok(first.position);
         };
-        let usable = entry.position > first.position && self.is_true(file, &entry, size)?;
+        let usable = entry.position > first.position && self.is_true(file, &entry, size, access)?;
         Ok(if usable { entry.position } else { first.position })
     }
 
@@ -159,7 +186,7 @@ impl Segment {
         let size = self.size();
         let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
         let file = self.file()?;
-        let Some(first) = self.find(&file, start, size)? else { return Ok(None) };
+        let Some(first) = self.find(&file, start, size, Access::MayWait)? else { return Ok(None) };
         let mut scanner = self.scanner(&file, first.position, size);
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp >= timestamp {

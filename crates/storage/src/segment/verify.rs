@@ -14,6 +14,7 @@ use ottla_env::fs::File;
 use super::Segment;
 use super::integrity::{DamagedRange, Findings};
 use super::walk::Walk;
+use crate::access::Access;
 use crate::batch_scan::BatchAt;
 use crate::error::StorageError;
 
@@ -146,19 +147,21 @@ impl Segment {
     /// may be sent has a neighbour before it. None: the segment's first.
     fn anchor(&self, file: &Arc<File>, around: Around, size: u64) -> Result<Option<BatchAt>, StorageError> {
         let floor = match around {
-            Around::Offset(offset) => self.offsets.floor(offset)?,
-            Around::Position(position) => self.offsets.floor_position(position)?,
+            Around::Offset(offset) => self.offsets.floor(offset, Access::MayWait)?,
+            Around::Position(position) => self.offsets.floor_position(position, Access::MayWait)?,
         };
         let Some(floor) = floor else { return Ok(None) };
         let before = match floor.position.checked_sub(1) {
-            Some(before) => self.offsets.floor_position(before)?,
+            Some(before) => self.offsets.floor_position(before, Access::MayWait)?,
             None => None,
         };
         match before {
-            Some(entry) if self.is_true(file, &entry, size)? => match self.scanner(file, entry.position, size).next() {
-                Err(StorageError::NoBatch { .. }) => Ok(None),
-                other => other,
-            },
+            Some(entry) if self.is_true(file, &entry, size, Access::MayWait)? => {
+                match self.scanner(file, entry.position, size).next() {
+                    Err(StorageError::NoBatch { .. }) => Ok(None),
+                    other => other,
+                }
+            }
             Some(_) | None => Ok(None),
         }
     }
