@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use crate::platform::fs::{
     File, create_dir_all, exists, file_len, modified_ms, read_dir, remove_dir_all, remove_file, rename, space, sync_dir,
 };
-pub use crate::platform::lock::{FileLock, lock};
+pub use crate::platform::lock::{FileLock, lock, lock_holder};
 
 /// One name in a directory, as [`read_dir`] lists it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

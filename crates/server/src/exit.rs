@@ -6,12 +6,18 @@ use std::process::ExitCode;
 use crate::cli::advice;
 use crate::output;
 
+/// All went well.
+pub(crate) const DONE: u8 = 0;
 /// The operation failed, or a part of it.
 pub(crate) const FAILURE: u8 = 1;
 /// The command line is wrong; clap ends with this number too.
 pub(crate) const USAGE: u8 = 2;
 /// No broker could be reached.
 pub(crate) const UNREACHABLE: u8 = 5;
+/// `log verify` found damaged records.
+pub(crate) const DAMAGE: u8 = 6;
+/// `log verify` found something wrong by which no record is lost.
+pub(crate) const REPAIRABLE: u8 = 7;
 
 /// What `--help` says about it.
 pub(crate) const HELP: &str = "\
@@ -21,7 +27,9 @@ Exit codes:
   2  the command line is wrong
   3  the server stopped because it could not go on
   4  a second signal cut the server's stop short
-  5  no broker could be reached";
+  5  no broker could be reached
+  6  `log verify` found damaged records
+  7  `log verify` found something wrong, but no damaged record";
 
 /// Tells what went wrong and what to do next, and chooses the number.
 pub(crate) fn code_of(outcome: anyhow::Result<ExitCode>) -> ExitCode {

@@ -124,35 +124,10 @@ fn over_a_directory_that_kafka_wrote() {
     let what = "DumpLogSegments beside `ottla log dump` over Kafka's directory";
     let (Some(tools), Some(home)) = (Tools::found(what), kafka::server(what)) else { return };
     Runtime::new(2).unwrap().block_on(async {
-        let replicas = ["offsets.topic", "transaction.state.log"].map(|t| format!("{t}.replication.factor"));
-        let one: Vec<_> = replicas.iter().map(|name| (name.as_str(), "1")).collect();
-        let mut node = Node {
-            server: Server::new(Program::Kafka(home), &[&one[..], &[("transaction.state.log.min.isr", "1")]].concat())
-                .await
-                .unwrap(),
-        };
+        let mut node = Node { server: Server::new(Program::Kafka(home), kafka::ONE_NODE).await.unwrap() };
         node.server.start().await.unwrap();
         use_it(&node).await;
-        let address = node.server.address().to_string();
-        tools.run(
-            "org.apache.kafka.tools.ProducerPerformance",
-            &[
-                "--topic",
-                "t",
-                "--num-records",
-                "200",
-                "--record-size",
-                "50",
-                "--throughput",
-                "500",
-                "--bootstrap-server",
-                &address,
-                "--transactional-id",
-                "x",
-                "--transaction-duration-ms",
-                "100",
-            ],
-        );
+        tools.transactions("t", &node.server.address().to_string());
         node.server.stop().await.unwrap();
         let data = node.server.data();
         same_over_a_node(&tools, &data);

@@ -5,18 +5,28 @@
 //!   batch_file    a .log or .checkpoint file, batch by batch          ┐
 //!   index_files   entries of .index, .timeindex, .txnindex by number  ├── window: one buffer over a file
 //!   producers     what a .snapshot says                               ┘
+//!   directory, partition_files   what is there, and what the checkpoints say of it
+//!   verify        everything in a directory held against everything else ──> finding
 //! ```
 //! Memory is bounded by the largest sound batch of a file: a batch is only taken into memory whole once its checksum fits,
 //! and until then passes by in pieces.
 
 mod batch_file;
+mod directory;
+mod finding;
 mod index_files;
+mod partition_files;
 mod producers;
+mod verify;
 mod window;
 
 pub use crate::batch_scan::BatchAt;
 pub use crate::offset_index::OffsetPosition;
 pub use crate::time_index::TimestampOffset;
 pub use batch_file::{BatchFile, Step};
+pub use directory::{Checkpoints, Directory, Ended};
+pub use finding::{Finding, Severity, Watcher};
 pub use index_files::{OffsetIndexFile, TimeIndexFile, TransactionIndexFile};
+pub use partition_files::{PartitionFiles, SegmentEntry};
 pub use producers::{LastBatch, SnapshotProducer, read_producers};
+pub use verify::{Totals, bytes_to_read, verify};

@@ -155,6 +155,11 @@ impl ProducerState {
         self.producers.iter().map(|(id, entry)| (*id, entry))
     }
 
+    /// One producer.
+    pub(crate) fn entry(&self, producer_id: i64) -> Option<&ProducerEntry> {
+        self.producers.get(&producer_id)
+    }
+
     /// How many producers are known.
     pub(crate) fn len(&self) -> usize {
         self.producers.len()

@@ -121,9 +121,13 @@ fn a_lock_is_refused_twice_and_given_again_after() {
     let path = dir.path().join(".lock");
     let held = lock(&path).expect("possible").expect("free");
     assert!(lock(&path).expect("possible").is_none());
+    assert_eq!(lock_holder(&path).expect("told"), Some(std::process::id()));
     assert!(lock(dir.path().join(".").join(".lock")).expect("possible").is_none(), "another spelling of the path");
+    assert!(lock(&path).expect("possible").is_none(), "asking has not freed it");
     drop(held);
+    assert_eq!(lock_holder(&path).expect("told"), None);
     assert!(lock(&path).expect("possible").is_some());
+    assert_eq!(lock_holder(dir.path().join("nothing")).expect("told"), None);
 }
 
 /// Record locks are between processes, so the other side has to be one: Python's `lockf` is fcntl(F_SETLK), as Java's

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
+use rustix::process::{Flock, FlockOffsetType, FlockType};
 
 use super::fs::File;
 use crate::fs::named;
@@ -50,6 +51,33 @@ pub fn lock(path: impl AsRef<Path>) -> io::Result<Option<FileLock>> {
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
         Err(errno) => Err(named("lock", path, errno.into())),
     }
+}
+
+/// The process that holds the lock of a file, without touching either; None if nobody does or there is no such file.
+///
+/// # Errors
+/// Those of opening the file and asking the system.
+pub fn lock_holder(path: impl AsRef<Path>) -> io::Result<Option<u32>> {
+    let path = path.as_ref();
+    let directory =
+        std::fs::canonicalize(crate::fs::parent(path)).map_err(|error| named("ask for the lock of", path, error))?;
+    let name =
+        path.file_name().ok_or_else(|| named("ask for the lock of", path, io::ErrorKind::InvalidInput.into()))?;
+    // As in `lock`: a lock of this process would end with the descriptor that asks for it.
+    let held = HELD.lock();
+    if held.contains(&directory.join(name)) {
+        return Ok(Some(std::process::id()));
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let wanted = Flock { start: 0, length: 0, pid: None, typ: FlockType::WriteLock, offset_type: FlockOffsetType::Set };
+    let found =
+        rustix::process::fcntl_getlk(&file, &wanted).map_err(|e| named("ask for the lock of", path, e.into()))?;
+    // A holder in another container has no id here, but holds it.
+    Ok(found.map(|lock| lock.pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()).unwrap_or(0)))
 }
 
 impl Drop for FileLock {

@@ -24,6 +24,21 @@ pub fn lock(path: impl AsRef<Path>) -> io::Result<Option<FileLock>> {
     Ok(free.then(|| FileLock { context: Context::current(), file }))
 }
 
+/// The process that holds the lock of a file, without touching either; None if nobody does or there is no such file. Hosts
+/// have no process ids, so the holder's is 0.
+///
+/// # Errors
+/// Those of opening the file.
+pub fn lock_holder(path: impl AsRef<Path>) -> io::Result<Option<u32>> {
+    let path = path.as_ref();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    on_disk("ask for the lock of", path, |disk, _, _| Ok(disk.locks.contains(&file.node()).then_some(0)))
+}
+
 impl Drop for FileLock {
     fn drop(&mut self) {
         let node = self.file.node();

@@ -65,7 +65,8 @@ impl OutputArgs {
     }
 }
 
-fn colours(stream: &impl IsTerminal) -> bool {
+/// Whether a stream takes colours.
+pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
@@ -107,6 +108,28 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => anyhow::bail!("nothing was done"),
+    }
+}
+
+/// A bar on stderr for the reading of so many bytes, with a message beside it; invisible when stderr is no terminal.
+pub(crate) fn byte_bar(total: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    let template = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} to go, {wide_msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// A size for people, such as `12.3 MiB`.
+pub(crate) fn bytes_of(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        _ => indicatif::BinaryBytes(bytes).to_string(),
     }
 }
 

@@ -29,6 +29,13 @@ pub fn server(what: &str) -> Option<PathBuf> {
     found
 }
 
+/// Properties with which a single node of Kafka has internal topics.
+pub const ONE_NODE: &[(&str, &str)] = &[
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+];
+
 /// Kafka's command-line tools.
 pub struct Tools(PathBuf);
 
@@ -53,6 +60,27 @@ impl Tools {
         let ran = self.start(class, args);
         assert_eq!(ran.code, Some(0), "{class} {args:?}\n{}\n{}", ran.stdout, ran.stderr);
         ran
+    }
+
+    /// Writes records into a topic in transactions, which commit.
+    pub fn transactions(&self, topic: &str, address: &str) {
+        let args = [
+            "--topic",
+            topic,
+            "--num-records",
+            "200",
+            "--record-size",
+            "50",
+            "--throughput",
+            "500",
+            "--bootstrap-server",
+            address,
+            "--transactional-id",
+            "x",
+            "--transaction-duration-ms",
+            "100",
+        ];
+        self.run("org.apache.kafka.tools.ProducerPerformance", &args);
     }
 
     fn start(&self, class: &str, args: &[&str]) -> Ran {

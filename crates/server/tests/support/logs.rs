@@ -88,6 +88,16 @@ impl Written {
         self.holder = None;
     }
 
+    /// Writes what a broker's clean stop leaves: the mark, and checkpoints at the end of the log.
+    pub fn mark_clean(&self, end: i64) {
+        let checkpoint = format!("0\n1\n{TOPIC} 0 {end}\n");
+        for name in ["recovery-point-offset-checkpoint", "replication-offset-checkpoint"] {
+            fs::write_atomically(self.dir.path().join(name), &checkpoint).unwrap();
+        }
+        let mark = self.dir.path().join(".kafka_cleanshutdown");
+        fs::write_atomically(mark, r#"{"version":0,"brokerEpoch":1}"#).unwrap();
+    }
+
     /// Names of the partition's files with that ending, that are not empty.
     pub fn files(&self, ending: &str) -> Vec<PathBuf> {
         files(&self.partition(), &[ending])
@@ -121,6 +131,9 @@ pub fn batch(options: BatchOptions, count: usize, timestamp: i64, tag: &str) -> 
     }
     builder.build()
 }
+
+/// Where the log of [`written`] ends.
+pub const END: i64 = 600 * 4 + 3 * 5 + 2;
 
 /// The usual one: two segments at least, transactions, closed.
 pub fn written() -> Written {

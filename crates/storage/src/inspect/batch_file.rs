@@ -138,4 +138,9 @@ impl BatchFile {
     pub fn bytes(&mut self, at: &BatchAt) -> io::Result<&[u8]> {
         self.window.get(at.position, at.header.size_bytes())
     }
+
+    /// Bytes from `position` on, at most `len` of them.
+    pub(super) fn raw(&mut self, position: u64, len: usize) -> io::Result<&[u8]> {
+        self.window.get(position, len)
+    }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::window::Window;
+use super::window::{WINDOW_BYTES, Window};
 use crate::file_names::parse_offset_file;
 use crate::offset_index::{self, OffsetPosition};
 use crate::time_index::{self, TimestampOffset};
@@ -41,8 +41,29 @@ impl<const N: usize> Entries<N> {
         bytes.first_chunk::<N>().copied().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// The first entry from `n` on that is not all zeros.
+    fn first_not_zero(&mut self, n: u64) -> io::Result<Option<u64>> {
+        let mut at = n.saturating_mul(N as u64);
+        while at < self.bytes() {
+            let piece = self.window.get(at, WINDOW_BYTES)?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            if let Some(skip) = piece.iter().position(|byte| *byte != 0) {
+                return Ok(Some((at + skip as u64) / N as u64));
+            }
+            at += piece.len() as u64;
+        }
+        Ok(None)
+    }
+
+    /// Bytes behind the last whole entry.
+    fn odd_bytes(&self) -> u64 {
+        self.bytes() % N as u64
+    }
+
     fn whole(&self) -> Result<(), String> {
-        match self.bytes() % N as u64 {
+        match self.odd_bytes() {
             0 => Ok(()),
             _ => Err(format!("it has {} bytes, which is no multiple of {N}", self.bytes())),
         }
@@ -80,12 +101,26 @@ impl OffsetIndexFile {
         self.len() == 0
     }
 
+    /// Bytes behind the last whole entry.
+    #[must_use]
+    pub fn odd_bytes(&self) -> u64 {
+        self.0.odd_bytes()
+    }
+
     /// Entry number `n`.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn entry(&mut self, n: u64) -> io::Result<OffsetPosition> {
         Ok(offset_index::decode(self.0.base_offset, &self.0.get(n)?))
+    }
+
+    /// The first entry from `n` on that is not all zeros, as those of a preallocated file are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_not_zero(&mut self, n: u64) -> io::Result<Option<u64>> {
+        self.0.first_not_zero(n)
     }
 
     /// What Kafka looks at when it loads a segment (`OffsetIndex.sanityCheck`). The reason is why it would be built again.
@@ -162,12 +197,26 @@ impl TimeIndexFile {
         self.len() == 0
     }
 
+    /// Bytes behind the last whole entry.
+    #[must_use]
+    pub fn odd_bytes(&self) -> u64 {
+        self.0.odd_bytes()
+    }
+
     /// Entry number `n`.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn entry(&mut self, n: u64) -> io::Result<TimestampOffset> {
         Ok(time_index::decode(self.0.base_offset, &self.0.get(n)?))
+    }
+
+    /// The first entry from `n` on that is not all zeros, as those of a preallocated file are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_not_zero(&mut self, n: u64) -> io::Result<Option<u64>> {
+        self.0.first_not_zero(n)
     }
 
     /// What Kafka looks at when it loads a segment (`TimeIndex.sanityCheck`). The reason is why it would be built again.
@@ -216,7 +265,7 @@ impl TransactionIndexFile {
     /// Bytes behind the last whole entry.
     #[must_use]
     pub fn odd_bytes(&self) -> u64 {
-        self.0.bytes() % transaction_index::ENTRY_BYTES as u64
+        self.0.odd_bytes()
     }
 
     /// Entry number `n` and the version that it says it has; 0 is the only one that there is.
