@@ -10,7 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use crate::platform::fs::{
-    File, create_dir_all, exists, file_len, modified_ms, read_dir, remove_dir_all, remove_file, rename, space, sync_dir,
+    File, create_dir_all, exists, file_len, modified_ms, read_dir, remove_dir_all, remove_file, rename, space,
+    sync_dir, sync_file_system,
 };
 pub use crate::platform::lock::{FileLock, lock, lock_holder};
 
@@ -67,9 +68,7 @@ pub fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 /// Those of the steps; the old content is then still in place unless only the last step failed.
 pub fn write_atomically(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> io::Result<()> {
     let path = path.as_ref();
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let file = File::create(&temporary)?;
     file.set_len(0)?;
     file.write_all_at(content.as_ref(), 0)?;
@@ -77,6 +76,26 @@ pub fn write_atomically(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> io
     drop(file);
     rename(&temporary, path)?;
     sync_dir(parent(path))
+}
+
+/// As [`write_atomically`], but nothing of it is durable until somebody syncs the file system: a crash may leave the new
+/// name without its content.
+///
+/// # Errors
+/// Those of the steps.
+pub fn replace_unsynced(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let path = path.as_ref();
+    let temporary = temporary(path);
+    let file = File::create(&temporary)?;
+    file.set_len(0)?;
+    file.write_all_at(content.as_ref(), 0)?;
+    rename(&temporary, path)
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    PathBuf::from(temporary)
 }
 
 impl File {

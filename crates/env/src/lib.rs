@@ -19,6 +19,7 @@ pub mod collections;
 pub mod fs;
 pub mod net;
 pub mod planted;
+pub mod process;
 pub mod random;
 pub mod task;
 pub mod time;

@@ -5,6 +5,7 @@
 pub(crate) mod fs;
 pub(crate) mod lock;
 pub(crate) mod net;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod task;
 pub(crate) mod time;

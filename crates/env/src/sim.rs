@@ -30,6 +30,7 @@ pub(crate) mod lock;
 pub(crate) mod net;
 mod network;
 pub(crate) mod planted;
+pub(crate) mod process;
 pub(crate) mod random;
 mod rng;
 pub(crate) mod task;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::{CheckpointFile, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
 use crate::error::{OpenError, StorageError};
 use crate::meta_properties::MetaProperties;
+use crate::open_files::{OpenFiles, affordable};
 
 const LOCK_FILE: &str = ".lock";
 
@@ -39,13 +40,15 @@ pub struct LogDir {
     flush_behind_bytes: AtomicU64,
     /// Damaged ranges found in the logs in here.
     damage_found: AtomicU64,
+    /// Segment files in here that are open.
+    pub(crate) open_files: OpenFiles,
     /// Logs in here, by which new ones are spread.
     log_count: AtomicUsize,
     /// Names of logs were made in here that a sync has yet to make durable.
     names_dirty: Mutex<bool>,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
-    /// `LogDir` per path.
-    _lock: FileLock,
+    /// `LogDir` per path. None for one that could not be used at the start.
+    _lock: Option<FileLock>,
 }
 
 /// A file or directory that is renamed already and removed once its time has come: readers may still hold it.
@@ -66,9 +69,21 @@ impl LogDir {
         let lock_path = path.join(LOCK_FILE);
         let lock =
             fs::lock(&lock_path).map_err(StorageError::from)?.ok_or_else(|| OpenError::Locked(path.to_owned()))?;
-        Ok(Arc::new(Self {
+        Ok(Arc::new(Self::new(path, meta.directory_id.unwrap_or_default(), Some(lock))))
+    }
+
+    /// A directory that could not be used at the start, for this reason: it is offline from the beginning, and nobody knows
+    /// its id.
+    pub(crate) fn unusable(path: &Path, reason: &str) -> Arc<Self> {
+        let dir = Self::new(path, Uuid::ZERO, None);
+        dir.set_offline(reason);
+        Arc::new(dir)
+    }
+
+    fn new(path: &Path, directory_id: Uuid, lock: Option<FileLock>) -> Self {
+        Self {
             path: path.to_owned(),
-            directory_id: meta.directory_id.unwrap_or_default(),
+            directory_id,
             offline: AtomicBool::new(false),
             offline_reason: Mutex::new(None),
             doomed: Mutex::new(Vec::new()),
@@ -79,10 +94,11 @@ impl LogDir {
             unflushed_bytes: AtomicU64::new(0),
             flush_behind_bytes: AtomicU64::new(FLUSH_BEHIND_BYTES),
             damage_found: AtomicU64::new(0),
+            open_files: OpenFiles::new(affordable(1)),
             log_count: AtomicUsize::new(0),
             names_dirty: Mutex::new(false),
             _lock: lock,
-        }))
+        }
     }
 
     /// Where it is.
@@ -123,6 +139,11 @@ impl LogDir {
             *known = Some(Arc::from(reason));
         }
         self.offline.store(true, Ordering::Release);
+    }
+
+    /// Bounds the segment files that are open in here at once; a start derives it from what the process may open.
+    pub fn set_open_files_max(&self, max: usize) {
+        self.open_files.set_max(max);
     }
 
     /// What is noted of the logs in here.

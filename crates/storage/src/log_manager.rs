@@ -10,9 +10,11 @@
 //! ```
 
 mod create;
+mod failure;
 mod maintenance;
 mod open;
 mod remove;
+mod stop;
 mod strays;
 
 use std::collections::BTreeMap;
@@ -24,12 +26,10 @@ use ottla_env::task::{StopSignal, Thread};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
-use crate::clean_shutdown;
 use crate::config::LogConfig;
-use crate::error::{OpenError, StorageError};
+use crate::error::OpenError;
 use crate::log::Log;
 use crate::log_dir::{FLUSH_BEHIND_BYTES, LogDir};
-use crate::parallel;
 
 pub use create::{Placement, WantedLog};
 
@@ -191,39 +191,6 @@ impl LogManager {
     #[must_use]
     pub fn clean_broker_epoch(&self) -> Option<i64> {
         self.clean_broker_epoch
-    }
-
-    /// Ends the threads, flushes every log, and leaves the mark of a clean stop with `broker_epoch` in it (-1 for none).
-    /// Directories that are offline, or could not be flushed, do not get the mark.
-    ///
-    /// # Errors
-    /// The first failure; everything else was done all the same.
-    pub fn stop(&self, broker_epoch: i64) -> Result<(), StorageError> {
-        self.stop.stop();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
-            if let Err(error) = thread.join() {
-                tracing::error!(%error, "a thread of the log manager ended early");
-            }
-        }
-        let mut first_error = None;
-        for dir in &self.dirs {
-            if let Err(error) = self.stop_dir(dir, broker_epoch) {
-                tracing::error!(dir = %dir.path().display(), %error, "log directory could not be stopped cleanly");
-                first_error.get_or_insert(error);
-            }
-        }
-        first_error.map_or(Ok(()), Err)
-    }
-
-    fn stop_dir(&self, dir: &Arc<LogDir>, broker_epoch: i64) -> Result<(), StorageError> {
-        dir.check_online()?;
-        let closed = parallel::run(self.options.recovery_threads, self.logs_in(dir), |log| log.close());
-        closed.into_iter().collect::<Result<Vec<()>, _>>()?;
-        self.write_recovery_points(dir)?;
-        self.write_log_starts(dir)?;
-        self.write_high_watermarks(dir)?;
-        clean_shutdown::write(dir.path(), broker_epoch)
     }
 
     fn logs_in(&self, dir: &Arc<LogDir>) -> Vec<Arc<Log>> {

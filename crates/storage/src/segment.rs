@@ -8,7 +8,7 @@
 //! Appends come one at a time (the log's mutex); reads at any time. Invariant: `size` and then `next_offset` are published
 //! after the bytes are in the file, so a reader that takes `size` first never looks beyond what is whole.
 //!
-//! The file is opened when it is first needed and closed when it was not needed for a while; a [`FileSlice`] keeps it open.
+//! The file is opened when it is needed ([`crate::open_files`]).
 
 mod integrity;
 mod load;
@@ -20,7 +20,7 @@ mod walk;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ottla_env::fs::{self, File};
 use ottla_protocol::record_batch::{self, NO_TIMESTAMP};
@@ -33,6 +33,7 @@ use crate::error::StorageError;
 use crate::file_names::{DELETED, INDEX, LOG, TIME_INDEX, TXN_INDEX, offset_file};
 use crate::log_folder::LogFolder;
 use crate::offset_index::OffsetIndex;
+use crate::open_files::LogFile;
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::transaction_index::{AbortedTransaction, TransactionIndex};
 
@@ -44,8 +45,8 @@ pub(crate) use verify::{Around, Bounds, Until};
 /// Bytes of a segment's file that can be sent without being looked at: whole batches.
 #[derive(Debug, Clone)]
 pub struct FileSlice {
-    /// The segment's file.
-    pub file: Arc<File>,
+    /// The segment's file. It is opened to be read, and holds no descriptor otherwise.
+    pub file: Arc<LogFile>,
     /// Where the slice begins.
     pub position: u64,
     /// Its bytes.
@@ -56,10 +57,10 @@ impl FileSlice {
     /// Copies the slice into memory.
     ///
     /// # Errors
-    /// When the file cannot be read, or was cut meanwhile.
+    /// When the file cannot be opened or read, or was cut meanwhile.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.len as usize];
-        self.file.read_exact_at(&mut bytes, self.position)?;
+        self.file.open()?.read_exact_at(&mut bytes, self.position)?;
         Ok(bytes)
     }
 }
@@ -90,8 +91,7 @@ pub(crate) struct WriteFailed {
 pub(crate) struct Segment {
     folder: Arc<LogFolder>,
     base_offset: i64,
-    handle: Mutex<Option<Arc<File>>>,
-    used: AtomicBool,
+    log_file: Arc<LogFile>,
     size: AtomicU64,
     next_offset: AtomicI64,
     offsets: OffsetIndex,
@@ -135,10 +135,9 @@ impl Segment {
             offsets: OffsetIndex::new(Arc::clone(&folder), base_offset, files.offset_entries),
             times: TimeIndex::new(Arc::clone(&folder), base_offset, files.time_entries),
             aborted: TransactionIndex::new(Arc::clone(&folder), base_offset, files.transaction_entries),
+            log_file: LogFile::new(Arc::clone(&folder), base_offset),
             folder,
             base_offset,
-            handle: Mutex::new(None),
-            used: AtomicBool::new(false),
             size: AtomicU64::new(files.size),
             next_offset: AtomicI64::new(next_offset),
             tail: Mutex::new(tail),
@@ -191,14 +190,12 @@ impl Segment {
 
     /// The open file.
     pub(crate) fn file(&self) -> Result<Arc<File>, StorageError> {
-        self.used.store(true, Ordering::Relaxed);
-        let mut handle = self.handle.lock();
-        if let Some(file) = &*handle {
-            return Ok(Arc::clone(file));
-        }
-        let file = Arc::new(File::open_rw(self.log_path()).map_err(StorageError::Open)?);
-        *handle = Some(Arc::clone(&file));
-        Ok(file)
+        self.log_file.open().map_err(StorageError::Open)
+    }
+
+    /// The file, open or not.
+    pub(crate) fn log_file(&self) -> &Arc<LogFile> {
+        &self.log_file
     }
 
     /// The open file, opened if need be and one may wait for that.
@@ -216,14 +213,12 @@ impl Segment {
 
     /// Gives the descriptor back if nobody asked for it since the last call.
     pub(crate) fn close_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            self.close();
-        }
+        self.log_file.close_if_idle();
     }
 
     /// Gives the descriptor back; the next use opens the file again.
     pub(crate) fn close(&self) {
-        *self.handle.lock() = None;
+        self.log_file.close();
     }
 
     /// Whether the segment must be closed before `incoming` bytes that reach up to `last_offset` are appended.
@@ -365,9 +360,12 @@ impl Segment {
         self.times.file().sync()
     }
 
-    /// Renames the files for removal at `due_ms`. Readers that hold the open file go on.
+    /// Renames the files for removal at `due_ms`. Readers that hold the file go on.
     pub(crate) fn delete(&self, due_ms: i64) -> Result<(), StorageError> {
-        for suffix in [LOG, INDEX, TIME_INDEX, TXN_INDEX] {
+        if let Some(renamed) = self.log_file.rename_deleted()? {
+            self.folder.dir.remove_later(renamed, false, due_ms);
+        }
+        for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
             let from = self.folder.file(&offset_file(self.base_offset, suffix));
             if !fs::exists(&from) {
                 continue;

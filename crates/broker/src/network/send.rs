@@ -1,7 +1,9 @@
 //! Sends responses: bytes gathered from as many responses as are ready, record bytes straight from their files.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
 
+use ottla_env::fs::File;
 use ottla_env::net::TcpStream;
 use ottla_env::task;
 use ottla_storage::FileSlice;
@@ -83,11 +85,12 @@ async fn send_bytes(stream: &TcpStream, pulse: &Pulse, pieces: &[&[u8]]) -> io::
 }
 
 async fn send_file(stream: &TcpStream, pulse: &Pulse, slice: &FileSlice) -> io::Result<()> {
-    warm(slice).await?;
+    let file = slice.file.open()?;
+    warm(&file, slice).await?;
     let (mut at, end) = (slice.position, slice.position + u64::from(slice.len));
     while at < end {
         let chunk = usize::try_from((end - at).min(FILE_CHUNK)).unwrap_or(usize::MAX);
-        match stream.try_send_file(&slice.file, at, chunk) {
+        match stream.try_send_file(&file, at, chunk) {
             // The file is shorter than its index says: the length was promised to the peer, so the connection goes.
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => at += n as u64,
@@ -104,17 +107,17 @@ async fn send_file(stream: &TcpStream, pulse: &Pulse, slice: &FileSlice) -> io::
 
 /// Reads a range that is not in the page cache on the blocking pool first, because sendfile would wait for the disk on
 /// this thread.
-async fn warm(slice: &FileSlice) -> io::Result<()> {
-    if slice.file.is_cached(slice.position, u64::from(slice.len)) {
+async fn warm(file: &Arc<File>, slice: &FileSlice) -> io::Result<()> {
+    if file.is_cached(slice.position, u64::from(slice.len)) {
         return Ok(());
     }
-    let slice = slice.clone();
+    let (file, slice) = (Arc::clone(file), slice.clone());
     task::blocking("warm", move || {
         let mut scratch = vec![0; WARM_CHUNK.min(slice.len) as usize];
         let end = slice.position + u64::from(slice.len);
         let mut at = slice.position;
         while at < end {
-            let n = slice.file.read_at(&mut scratch, at)?;
+            let n = file.read_at(&mut scratch, at)?;
             if n == 0 {
                 break;
             }

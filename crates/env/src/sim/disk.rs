@@ -252,6 +252,26 @@ impl Disk {
         self.pending_names.push(change);
     }
 
+    /// Makes all files and names durable. If it fails, of which `failed` has the dice, each change may be or not.
+    pub(super) fn sync_everything(&mut self, mut failed: Option<&mut Rng>) {
+        for node in self.nodes.values_mut() {
+            match (node, &mut failed) {
+                (Node::File(file), None) => file.sync(),
+                (Node::File(file), Some(rng)) => file.fail_sync(rng),
+                (Node::Dir(_), _) => {}
+            }
+        }
+        let mut left = Vec::new();
+        for change in std::mem::take(&mut self.pending_names) {
+            if failed.as_mut().is_none_or(|rng| rng.coin()) {
+                apply_names(&mut self.nodes, &change, |dir| &mut dir.synced);
+            } else {
+                left.push(change);
+            }
+        }
+        self.pending_names = left;
+    }
+
     /// Makes the names in `dir` durable, and whatever they depend on: earlier changes of the same names elsewhere.
     pub(super) fn sync_dir(&mut self, dir: NodeId) {
         let mut touched: BTreeSet<Name> = BTreeSet::new();

@@ -213,6 +213,22 @@ pub fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
     result
 }
 
+/// Makes everything durable that was written on the disk.
+///
+/// # Errors
+/// EIO, injected; each thing may then be durable or not.
+pub fn sync_file_system(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    let result = on_disk("sync", path, |disk, rng, _| {
+        find(disk, path)?;
+        let failed = fail_sometimes(disk, DiskOperation::Sync, rng);
+        disk.sync_everything(failed.is_err().then_some(rng));
+        failed
+    });
+    Context::current().world.state.lock().spend_ns(SYNC_NS);
+    result
+}
+
 /// Whether a file or directory has this name.
 #[must_use]
 pub fn exists(path: impl AsRef<Path>) -> bool {

@@ -186,6 +186,50 @@ impl Log {
         self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())
     }
+
+    /// Whether a clean stop has anything to write.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let end = self.log_end_offset();
+        let noted = self.snapshots.has(end) || end == self.log_start_offset();
+        self.flushed_offset() < end || !noted || self.epochs_dirty.load(Ordering::Acquire)
+    }
+
+    /// As [`Self::close`], without a sync: the caller syncs the whole file system, and notes it by [`Self::note_synced`].
+    /// Gives the offset up to which that is true.
+    ///
+    /// # Errors
+    /// When something cannot be written; the stop is not clean then.
+    pub(crate) fn write_out(&self) -> Result<i64, StorageError> {
+        self.write_pending_snapshots()?;
+        let _one_at_a_time = self.flushing.lock();
+        self.check_usable()?;
+        let (end, snapshot) = {
+            let appender = self.appender.lock();
+            (self.log_end_offset(), producer_snapshot::encode(&appender.producers))
+        };
+        let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
+        for (n, segment) in segments.iter().enumerate() {
+            if n + 1 == segments.len() {
+                segment.close_for_appends()?;
+            }
+            self.or_offline_unless_full(segment.write_indexes())?;
+        }
+        if self.epochs_dirty.swap(false, Ordering::AcqRel) {
+            let text = self.epochs.read().to_text();
+            let written = fs::replace_unsynced(self.folder.file(leader_epoch_cache::FILE_NAME), text);
+            self.or_offline_unless_full(written.map_err(StorageError::from))?;
+        }
+        if !self.snapshots.has(end) && end > self.log_start_offset() {
+            self.or_offline_unless_full(self.snapshots.write(end, &snapshot, |o| self.is_base(o)))?;
+        }
+        self.segments.read().iter().for_each(|segment| segment.close());
+        Ok(end)
+    }
+
+    /// The file system was synced after everything below `end` was written.
+    pub(crate) fn note_synced(&self, end: i64) {
+        self.flushed_offset.fetch_max(end, Ordering::AcqRel);
+    }
 }
 
 impl Drop for Log {

@@ -169,7 +169,7 @@ impl Log {
         }
         let sound = segment.is_sound(&first, cut, offset);
         let unverified = (!sound).then(|| Unverified { segment: Arc::clone(segment), wanted: *wanted });
-        Ok(Found::Slice(FileSlice { file, position: first.position, len }, unverified))
+        Ok(Found::Slice(FileSlice { file: Arc::clone(segment.log_file()), position: first.position, len }, unverified))
     }
 
     /// Markers of transactions that overlap the slice lie in its segment or a later one.

@@ -16,6 +16,8 @@ use crate::error::{OpenError, StorageError};
 use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
 use crate::log::{Log, OpenOptions};
 use crate::log_dir::LogDir;
+use crate::meta_properties::MetaPropertiesError;
+use crate::open_files::affordable;
 use crate::{parallel, partition_metadata};
 
 /// One log to be opened.
@@ -32,7 +34,7 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
     dirs.iter().for_each(|dir| dir.set_flush_behind_bytes(options.flush_behind_bytes));
     let mut jobs = Vec::new();
     let mut epochs = Vec::new();
-    for dir in &dirs {
+    for dir in dirs.iter().filter(|dir| dir.check_online().is_ok()) {
         match scan(dir, &options) {
             Ok((epoch, found)) => {
                 epochs.push(epoch);
@@ -70,7 +72,15 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
         if dirs.iter().any(|dir| dir.path() == path) {
             continue;
         }
-        let dir = LogDir::open(path)?;
+        let dir = match LogDir::open(path) {
+            // Whatever the disk says is its own trouble as long as another one can be used; what an operator has to put right
+            // is not passed over.
+            Err(OpenError::Storage(error)) => LogDir::unusable(path, &error.to_string()),
+            Err(OpenError::MetaProperties(MetaPropertiesError::Io(error))) => {
+                LogDir::unusable(path, &error.to_string())
+            }
+            other => other?,
+        };
         if let Some(same) =
             dirs.iter().find(|d| d.directory_id() == dir.directory_id() && !dir.directory_id().is_zero())
         {
@@ -78,6 +88,8 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
         }
         dirs.push(dir);
     }
+    // One more, for the metadata log's where that is not among them.
+    dirs.iter().for_each(|dir| dir.set_open_files_max(affordable(dirs.len() + 1)));
     Ok(dirs)
 }
 

@@ -1,0 +1,5 @@
+//! The limits of a simulated process: few descriptors, so that running out of them is part of every run.
+
+pub(crate) fn descriptor_limit() -> u64 {
+    64
+}

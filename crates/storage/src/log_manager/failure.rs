@@ -1,0 +1,19 @@
+//! A log directory that failed: its logs are let go, the others are not touched. Kafka: `LogManager.handleLogDirFailure`.
+
+use std::sync::Arc;
+
+use super::LogManager;
+use crate::log::Log;
+use crate::log_dir::LogDir;
+
+impl LogManager {
+    /// The logs of a directory, which is offline, are not the manager's any more. Gives them: whoever serves them must stop.
+    pub fn let_go(&self, dir: &Arc<LogDir>) -> Vec<Arc<Log>> {
+        let _one_at_a_time = self.changing.lock();
+        let gone = self.logs_in(dir);
+        for log in &gone {
+            self.forget(log.topic(), log.partition());
+        }
+        gone
+    }
+}

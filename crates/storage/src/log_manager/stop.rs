@@ -1,0 +1,81 @@
+//! The clean stop: everything is on the device, and each directory says so.
+//!
+//! A few changed logs are flushed one by one. Of many, everything is written first and the file system synced once: ten
+//! thousand logs would need sixty thousand syncs.
+
+use std::sync::Arc;
+
+use ottla_env::fs;
+
+use super::LogManager;
+use crate::clean_shutdown;
+use crate::error::StorageError;
+use crate::log::Log;
+use crate::log_dir::LogDir;
+use crate::parallel;
+
+/// Up to this many changed logs of a directory are flushed one by one; a sync of the whole file system takes along what
+/// others have written there.
+const FEW: usize = 32;
+
+impl LogManager {
+    /// Ends the threads, flushes every log, and leaves the mark of a clean stop with `broker_epoch` in it (-1 for none).
+    /// Directories that are offline, or could not be flushed, do not get the mark.
+    ///
+    /// # Errors
+    /// The first failure; everything else was done all the same.
+    pub fn stop(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        self.stop.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if let Err(error) = thread.join() {
+                tracing::error!(%error, "a thread of the log manager ended early");
+            }
+        }
+        let mut first_error = None;
+        for dir in &self.dirs {
+            if let Err(error) = self.stop_dir(dir, broker_epoch) {
+                tracing::error!(dir = %dir.path().display(), %error, "log directory could not be stopped cleanly");
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    fn stop_dir(&self, dir: &Arc<LogDir>, broker_epoch: i64) -> Result<(), StorageError> {
+        dir.check_online()?;
+        let logs = self.logs_in(dir);
+        let (changed, unchanged): (Vec<_>, Vec<_>) = logs.into_iter().partition(|log| log.is_dirty());
+        let threads = self.options.recovery_threads;
+        if changed.len() > FEW {
+            self.close_together(dir, changed)?;
+        } else {
+            parallel::run(threads, changed, |log| log.close()).into_iter().collect::<Result<Vec<()>, _>>()?;
+        }
+        parallel::run(threads, unchanged, |log| log.close()).into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.write_recovery_points(dir)?;
+        self.write_log_starts(dir)?;
+        self.write_high_watermarks(dir)?;
+        clean_shutdown::write(dir.path(), broker_epoch)
+    }
+
+    fn close_together(&self, dir: &Arc<LogDir>, logs: Vec<Arc<Log>>) -> Result<(), StorageError> {
+        let threads = self.options.recovery_threads;
+        let written = parallel::run(threads, logs, |log: Arc<Log>| log.write_out().map(|end| (log, end)));
+        let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
+        match fs::sync_file_system(dir.path()) {
+            Ok(()) => written.iter().for_each(|(log, end)| log.note_synced(*end)),
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                let logs = written.into_iter().map(|(log, _)| log).collect();
+                parallel::run(threads, logs, |log: Arc<Log>| log.close())
+                    .into_iter()
+                    .collect::<Result<Vec<()>, _>>()?;
+            }
+            Err(error) => {
+                dir.set_offline(&error.to_string());
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+}
