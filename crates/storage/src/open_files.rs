@@ -154,11 +154,23 @@ impl LogFile {
         Ok(file)
     }
 
-    fn open_by_name(&self, handle: &Handle) -> io::Result<File> {
-        File::open_rw(self.path(handle))
+    /// Whether [`Self::open`] would not have to open it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.handle.lock().file.is_some()
     }
 
-    fn path(&self, handle: &Handle) -> PathBuf {
+    /// Where it lies now.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.path_by(&self.handle.lock())
+    }
+
+    fn open_by_name(&self, handle: &Handle) -> io::Result<File> {
+        File::open_rw(self.path_by(handle))
+    }
+
+    fn path_by(&self, handle: &Handle) -> PathBuf {
         let name = offset_file(self.base_offset, LOG);
         self.folder.file(&if handle.is_deleted { name + DELETED } else { name })
     }
@@ -186,7 +198,7 @@ impl LogFile {
             self.is_pinned.store(true, Ordering::Release);
         }
         let mut handle = self.handle.lock();
-        let from = self.path(&handle);
+        let from = self.path_by(&handle);
         if !fs::exists(&from) {
             return Ok(None);
         }

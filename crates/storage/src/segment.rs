@@ -200,7 +200,7 @@ impl Segment {
 
     /// The open file, opened if need be and one may wait for that.
     pub(crate) fn file_by(&self, access: Access) -> Result<Arc<File>, StorageError> {
-        if access == Access::Cached && self.handle.lock().is_none() {
+        if access == Access::Cached && !self.log_file.is_open() {
             return Err(Access::cold());
         }
         self.file()

@@ -28,7 +28,7 @@ fn scenario() -> (usize, usize) {
     let (mut known, mut unknown) = (0, 0);
     for offset in log.log_start_offset()..log.log_end_offset() {
         let budget = 50 + random::below(2_000) as u32;
-        let place = |slice: ottla_storage::FileSlice| (slice.file.path().to_owned(), slice.position, slice.len);
+        let place = |slice: ottla_storage::FileSlice| (slice.file.path(), slice.position, slice.len);
         let without = log.read_cached(offset, budget, i64::MAX, true).expect("no failure");
         let with = log.read(offset, budget, i64::MAX, true).expect("no failure").slice.map(place);
         match without {

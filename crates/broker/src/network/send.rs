@@ -85,7 +85,7 @@ async fn send_bytes(stream: &TcpStream, pulse: &Pulse, pieces: &[&[u8]]) -> io::
 }
 
 async fn send_file(stream: &TcpStream, pulse: &Pulse, slice: &FileSlice) -> io::Result<()> {
-    let file = slice.file.open()?;
+    let file = open(slice).await?;
     warm(&file, slice).await?;
     let (mut at, end) = (slice.position, slice.position + u64::from(slice.len));
     while at < end {
@@ -103,6 +103,15 @@ async fn send_file(stream: &TcpStream, pulse: &Pulse, slice: &FileSlice) -> io::
         }
     }
     Ok(())
+}
+
+/// The slice's file; on the blocking pool if it was closed to make room for others.
+async fn open(slice: &FileSlice) -> io::Result<Arc<File>> {
+    if slice.file.is_open() {
+        return slice.file.open();
+    }
+    let file = Arc::clone(&slice.file);
+    task::blocking("open", move || file.open()).await
 }
 
 /// Reads a range that is not in the page cache on the blocking pool first, because sendfile would wait for the disk on
