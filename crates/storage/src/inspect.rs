@@ -6,6 +6,7 @@
 //!   index_files   entries of .index, .timeindex, .txnindex by number  ├── window: one buffer over a file
 //!   producers     what a .snapshot says                               ┘
 //!   directory, partition_files   what is there, and what the checkpoints say of it
+//!   summary       a partition at a glance
 //!   verify        everything in a directory held against everything else ──> finding
 //! ```
 //! Memory is bounded by the largest sound batch of a file: a batch is only taken into memory whole once its checksum fits,
@@ -17,6 +18,7 @@ mod finding;
 mod index_files;
 mod partition_files;
 mod producers;
+mod summary;
 mod verify;
 mod window;
 
@@ -29,4 +31,5 @@ pub use finding::{Finding, Severity, Watcher};
 pub use index_files::{OffsetIndexFile, TimeIndexFile, TransactionIndexFile};
 pub use partition_files::{PartitionFiles, SegmentEntry};
 pub use producers::{LastBatch, SnapshotProducer, read_producers};
+pub use summary::{PartitionSummary, SegmentSummary};
 pub use verify::{Totals, bytes_to_read, verify};
