@@ -10,9 +10,10 @@ mod support;
 
 use std::path::Path;
 
-use logs::{END, Written, written};
+use logs::{END, Written, plain, written};
 use ottla_env::fs;
 use ottla_env::task::Runtime;
+use ottla_protocol::record_batch::{BatchBuilder, set_base_offset, set_leader_epoch};
 use ottla_testkit::process::{Program, Server};
 use serde_json::Value;
 use support::{Node, Ran, ottla, with_node};
@@ -390,6 +391,40 @@ fn metadata_snapshots_are_read_to_their_end() {
         let (_, found) = findings(&node.server.data());
         assert_eq!(found[0]["position"].as_u64(), Some(last.0 as u64), "{found:#?}");
     });
+}
+
+#[test]
+fn the_metadata_log_is_understood_record_by_record() {
+    with_node(&[], |mut node| async move {
+        node.create("t", &[]).await;
+        node.server.stop().await.unwrap();
+        let dir = node.server.data().join("__cluster_metadata-0");
+        // A record of a release to come, and a vote that nobody can read.
+        let log = logs::files(&dir, &[".log"]).pop().unwrap_or_else(|| panic!("{:?}", fs::read_dir(&dir)));
+        let end = fs::read(&log).unwrap().len();
+        let offset = last_offset(&log) + 1;
+        let mut builder = BatchBuilder::new(plain());
+        builder.append(logs::NOW, None, Some(&[1, 99, 0]), &[]);
+        let mut batch = builder.build();
+        set_base_offset(&mut batch, offset);
+        set_leader_epoch(&mut batch, 1);
+        edit(&log, |bytes| bytes.extend(batch));
+        fs::write_atomically(dir.join("quorum-state"), "{}").unwrap();
+        for dir in [node.server.data(), dir] {
+            let (code, found) = findings(&dir);
+            assert_eq!((code, found.len()), (DAMAGED, 2), "{found:#?}");
+            assert!(found[0]["file"].as_str().unwrap().ends_with("quorum-state"), "{found:#?}");
+            assert!(found[1]["problem"].as_str().unwrap().contains("record id 99 is not known"), "{found:#?}");
+            assert_eq!((found[1]["position"].as_u64(), found[1]["offset"].as_i64()), (Some(end as u64), Some(offset)));
+        }
+    });
+}
+
+/// The offset of a log's last record.
+fn last_offset(log: &Path) -> i64 {
+    let ran = ottla(["log", "dump", "-o", "json", &log.display().to_string()]);
+    let last: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    last["last_offset"].as_i64().unwrap()
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Kafka has nothing like it: its dump tool shows what is there and leaves the judgement to the reader.
 
+mod metadata;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,11 +79,18 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let bar = output::byte_bar(inspect::bytes_to_read(&args.dir).with_context(context)?);
     let mut teller = Teller { args, bar, kept: Vec::new(), failed: None };
     let verified = inspect::verify(&args.dir, &mut teller);
+    let mut in_metadata = 0;
+    let metadata = metadata::check(&args.dir, &mut |finding| {
+        in_metadata += 1;
+        teller.found(finding);
+    });
     teller.bar.finish_and_clear();
     if let Some(error) = teller.failed {
         return Err(error.into());
     }
-    let (ended, totals) = verified.with_context(context)?;
+    let (ended, mut totals) = verified.with_context(context)?;
+    metadata.with_context(context)?;
+    totals.damage += in_metadata;
     if args.output.format == Format::Table {
         summary(args, ended, &totals)?;
     } else {

@@ -143,16 +143,18 @@ fn end(p: &mut Partition, name: &str, reporter: &mut Reporter<'_>) {
 
 /// Files that are no part of the log.
 fn beside(files: &PartitionFiles, reporter: &mut Reporter<'_>) {
-    for name in &files.leftovers {
+    let given_up = |name: &String| !name.ends_with(SWAP) && !name.ends_with(CLEANED);
+    let waiting = files.leftovers.iter().filter(|name| given_up(name)).count();
+    if waiting > 0 {
+        let problem = format!("{waiting} of its files are deleted or replaced, or are being written");
+        let remedy = "they go after file.delete.delay.ms or at the next start";
+        reporter.found(Finding::new(Severity::Note, &files.path, problem).remedy(remedy));
+    }
+    for name in files.leftovers.iter().filter(|name| !given_up(name)) {
         let (problem, remedy) = if name.ends_with(SWAP) {
             ("a compaction was putting this file in place when the process ended", "the next start finishes it")
-        } else if name.ends_with(CLEANED) {
-            ("a compaction was writing this file when the process ended", "the next start removes it")
         } else {
-            (
-                "the file was replaced or deleted, or was being written",
-                "it goes after file.delete.delay.ms or at the next start",
-            )
+            ("a compaction was writing this file when the process ended", "the next start removes it")
         };
         reporter.found(Finding::new(Severity::Note, files.path.join(name), problem).remedy(remedy));
     }
