@@ -125,3 +125,39 @@ fn refusals_are_sentences() {
     let ran = dump(&[], &files(written.dir.path(), &["meta.properties"]));
     assert!(ran.stderr.starts_with("Ignoring unknown file "), "{}", ran.stderr);
 }
+
+#[test]
+fn whatever_is_in_the_files_it_ends_with_a_sentence() {
+    let written = written();
+    let mut seed = 7u64;
+    let mut below = |bound: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % bound
+    };
+    let dir = written.partition().display().to_string();
+    for suffix in [".log", ".index", ".timeindex", ".txnindex", ".snapshot"] {
+        let path = written.files(suffix).remove(0);
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..12 {
+            let mut bytes = whole.clone();
+            // Where numbers matter: lengths and counts of the first batches, entries, the head of a snapshot.
+            for _ in 0..1 + below(8) {
+                let at = below(bytes.len().min(600));
+                bytes[at] = below(256) as u8;
+            }
+            bytes.truncate(1 + below(bytes.len()));
+            fs::write_atomically(&path, &bytes).unwrap();
+            let what = format!("{suffix}: {bytes:?}");
+            for flags in [&["--print-data-log"][..], &["--offsets-decoder", "-o", "json"], &["--index-sanity-check"]] {
+                let ran = dump(flags, std::slice::from_ref(&path));
+                assert!(matches!(ran.code, Some(0 | 1)), "{} {what}", ran.stderr);
+                assert!(ran.code == Some(0) || ran.stderr.contains("error: "), "{} {what}", ran.stderr);
+            }
+            let ran = ottla(["log", "info", &dir]);
+            assert_eq!(ran.code, Some(0), "{} {what}", ran.stderr);
+            let ran = ottla(["log", "verify", &dir]);
+            assert!(matches!(ran.code, Some(0 | 6 | 7)), "{} {what}", ran.stderr);
+        }
+        fs::write_atomically(&path, whole).unwrap();
+    }
+}
