@@ -143,6 +143,8 @@ fn over_transactions_and_many_segments() {
     let Some(tools) = Tools::found("DumpLogSegments beside `ottla log dump` over transactions") else { return };
     let written = written();
     same_in_all_ways(&tools, &written.partition());
+    same(&tools, &["--skip-record-metadata", "--deep-iteration"], &written.files(".log"));
+    same(&tools, &["--max-message-size", "300"], &written.files(".index"));
 }
 
 #[test]
@@ -228,6 +230,8 @@ fn over_keys_and_values_that_are_numbers_or_nothing() {
     let class = |name: &str| format!("org.apache.kafka.tools.api.{name}Decoder");
     let (integer, long) = (class("Integer"), class("Long"));
     same(&tools, &["--key-decoder-class", &integer, "--value-decoder-class", &long], &file);
+    // A decoder without a name is the one for text.
+    same(&tools, &["--key-decoder-class", &integer, "--value-decoder-class"], &file);
     same(
         &tools,
         &["--print-data-log"],

@@ -11,12 +11,13 @@ mod support;
 use std::path::Path;
 
 use logs::{END, Written, plain, written};
+use ottla_client::ProducerRecord;
 use ottla_env::fs;
 use ottla_env::task::Runtime;
 use ottla_protocol::record_batch::{BatchBuilder, set_base_offset, set_leader_epoch};
 use ottla_testkit::process::{Program, Server};
 use serde_json::Value;
-use support::{Node, Ran, ottla, with_node};
+use support::{Node, Ran, eventually, ottla, with_node};
 
 const SOUND: Option<i32> = Some(0);
 const DAMAGED: Option<i32> = Some(6);
@@ -123,6 +124,7 @@ fn a_directory_that_kafka_wrote_is_sound() {
         node.fill("t", 300, 10_000).await;
         tools.transactions("t", &node.server.address().to_string());
         let data = node.server.data();
+        compacted(&node).await;
         let ran = verify(&data, &[]);
         assert_eq!(ran.code, SOUND, "running: {}", ran.stdout);
         node.server.stop().await.unwrap();
@@ -134,6 +136,25 @@ fn a_directory_that_kafka_wrote_is_sound() {
         let ran = verify(&data, &[]);
         assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
     });
+}
+
+/// A topic with few keys, once the cleaner has been through a part of it.
+async fn compacted(node: &Node) {
+    let configs = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01")];
+    node.create("c", &configs).await;
+    let producer = node.producer(&[("linger.ms", "0")]).await;
+    let cleaned = node.server.data().join("cleaner-offset-checkpoint");
+    let mut n = 0;
+    eventually("the cleaner goes through c-0", async || {
+        for _ in 0..50 {
+            let (key, value) = (format!("k{}", n % 7), format!("v{n}"));
+            let record = ProducerRecord::new("c", value.as_bytes()).with_key(key.as_bytes());
+            producer.send(record).await.unwrap().wait().await.unwrap();
+            n += 1;
+        }
+        fs::read_to_string(&cleaned).is_ok_and(|text| text.contains("\nc 0 "))
+    })
+    .await;
 }
 
 #[test]

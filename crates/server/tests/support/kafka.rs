@@ -34,6 +34,7 @@ pub const ONE_NODE: &[(&str, &str)] = &[
     ("offsets.topic.replication.factor", "1"),
     ("transaction.state.log.replication.factor", "1"),
     ("transaction.state.log.min.isr", "1"),
+    ("log.cleaner.backoff.ms", "200"),
 ];
 
 /// Kafka's command-line tools.

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use super::window::{WINDOW_BYTES, Window};
+use super::window::{WINDOW_BYTES, Window, first_not_zero};
 use crate::file_names::parse_offset_file;
 use crate::offset_index::{self, OffsetPosition};
 use crate::time_index::{self, TimestampOffset};
@@ -49,7 +49,7 @@ impl<const N: usize> Entries<N> {
             if piece.is_empty() {
                 return Ok(None);
             }
-            if let Some(skip) = piece.iter().position(|byte| *byte != 0) {
+            if let Some(skip) = first_not_zero(piece) {
                 return Ok(Some((at + skip as u64) / N as u64));
             }
             at += piece.len() as u64;

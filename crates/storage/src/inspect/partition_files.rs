@@ -120,8 +120,9 @@ mod tests {
             "00000000000000000007.snapshot",
             "00000000000000000005-0000000001.checkpoint",
             "00000000000000000000.log.deleted",
-            "leader-epoch-checkpoint.tmp",
             "leader-epoch-checkpoint",
+            // Last: writing a file makes and renames its own.
+            "leader-epoch-checkpoint.tmp",
         ] {
             fs::write_atomically(dir.path().join(name), name).expect("written");
         }

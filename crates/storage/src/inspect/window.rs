@@ -72,6 +72,14 @@ impl Window {
     }
 }
 
+/// Where the first byte is that is not zero. Compares blocks, so that the megabytes of a preallocated file pass in no time.
+pub(super) fn first_not_zero(bytes: &[u8]) -> Option<usize> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut blocks = bytes.chunks(ZEROS.len()).enumerate();
+    let (n, block) = blocks.find(|(_, block)| Some(*block) != ZEROS.get(..block.len()))?;
+    block.iter().position(|byte| *byte != 0).map(|at| n * ZEROS.len() + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +98,17 @@ mod tests {
         assert!(window.get(content.len() as u64 + 9, 1).expect("nothing").is_empty());
         window.limit(12);
         assert_eq!(window.get(10, 5).expect("reads").len(), 2);
+    }
+
+    #[test]
+    fn the_first_byte_that_is_not_zero_is_found() {
+        let mut bytes = vec![0; 10_000];
+        assert_eq!(first_not_zero(&bytes), None);
+        for at in [9_999, 8_192, 4_095, 0] {
+            bytes[at] = 1;
+            assert_eq!(first_not_zero(&bytes), Some(at));
+        }
+        assert_eq!(first_not_zero(&[]), None);
     }
 
     #[test]

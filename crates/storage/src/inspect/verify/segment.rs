@@ -15,6 +15,7 @@ use crate::file_names::{INDEX, LOG, TIME_INDEX, TXN_INDEX};
 use crate::inspect::batch_file::{BatchFile, Step};
 use crate::inspect::finding::{Finding, Severity, Watcher};
 use crate::inspect::partition_files::SegmentEntry;
+use crate::inspect::window::first_not_zero;
 
 const COPY_ANEW: &str = "if another replica has the partition, let this one be copied anew: stop the broker, remove the partition's directory, start";
 
@@ -249,7 +250,7 @@ fn all_zeros(file: &mut BatchFile, start: u64, end: u64) -> io::Result<bool> {
     while at < end {
         let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 20);
         let piece = file.raw(at, len)?;
-        if piece.is_empty() || piece.iter().any(|byte| *byte != 0) {
+        if piece.is_empty() || first_not_zero(piece).is_some() {
             return Ok(false);
         }
         at += piece.len() as u64;
