@@ -87,29 +87,38 @@ pub struct Registration {
 pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Result<i64, LifecycleError> {
     let timeout_ms = broker.config.initial_broker_registration_timeout_ms;
     let due = time::monotonic_ms() + timeout_ms;
+    let mut lacking = "the controller has not answered".to_owned();
+    let registering = keep_registering(broker, registration, &mut lacking);
+    match time::timeout(Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)), registering).await {
+        Ok(registered) => registered.map(|()| due),
+        Err(_) => Err(LifecycleError::TimedOut(timeout_ms, lacking)),
+    }
+}
+
+/// Until it is done, or refused for good; `lacking` tells what it waits for.
+async fn keep_registering(
+    broker: &Broker,
+    registration: &Registration,
+    lacking: &mut String,
+) -> Result<(), LifecycleError> {
     let incarnation = Uuid::from_random_bytes(random::bytes16());
     loop {
-        let cause = match try_register(broker, registration, incarnation).await {
+        match try_register(broker, registration, incarnation).await {
             Ok(epoch) => {
                 broker.set_epoch(epoch);
                 break;
             }
             Err(LifecycleError::Refused(code)) if !worth_retrying(code) => return Err(LifecycleError::Refused(code)),
-            Err(cause) => cause,
-        };
-        if time::monotonic_ms() >= due {
-            return Err(LifecycleError::TimedOut(timeout_ms, cause.to_string()));
+            Err(cause) => *lacking = cause.to_string(),
         }
         time::sleep(REGISTER_RETRY).await;
     }
+    "the metadata did not arrive".clone_into(lacking);
     // A broker's epoch is the offset of its registration.
     while broker.image().offset < broker.epoch() {
-        if time::monotonic_ms() >= due {
-            return Err(LifecycleError::TimedOut(timeout_ms, "the metadata did not arrive".to_owned()));
-        }
         time::sleep(UNFENCE_POLL).await;
     }
-    Ok(due)
+    Ok(())
 }
 
 /// Heartbeats until the controller unfences the broker, at most until `due_ms`.

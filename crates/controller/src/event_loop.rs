@@ -4,8 +4,13 @@
 //!   door ──request──> decide(view of all that was decided) ──records──> replay on that view
 //!                                                              └──────> RaftDriver: append, sync, commit
 //!   door <──response── committed <──high watermark────────────────────────────┘
-//!                          └──> MetadataLoader ──> image ──> publishers (the broker, if there is one)
+//!      ^                   └──> loading task ──> MetadataLoader ──> image ──> publishers (the broker, if there is one)
+//!      └──response with records─── loaded <─────────────────────────────────────┘
 //! ```
+//!
+//! A response that has records of its own leaves when they are published: whoever created a topic finds the partitions of
+//! this node's broker (Kafka answers at the commit). All others leave at the commit: they are not held up by a publisher
+//! that makes ten thousand directories.
 //!
 //! There are two states. The *decided* one holds every record appended, committed or not: deciders read it, so that two
 //! requests in a row cannot both create one topic. The *committed* one is the loader's image. When leadership is lost, what
@@ -36,6 +41,7 @@ use crate::brokers::{self, News};
 use crate::decision::{RECORDS_PER_REQUEST_MAX, View};
 use crate::describe_quorum::Clocks;
 use crate::error::ControllerError;
+use crate::load_queue::Loaded;
 use crate::operations::{Decided, decide, malformed};
 use crate::options::ControllerOptions;
 use crate::quorum_wire::QuorumApi;
@@ -79,17 +85,23 @@ impl std::fmt::Debug for Command {
 enum Role {
     /// Another does, or none.
     Inactive,
-    /// Elected, but not everything of earlier epochs is committed and loaded.
-    Claiming { epoch: i32 },
+    /// Elected, but not everything of earlier epochs is committed and loaded: what lies below `load_to`, once that is known.
+    Claiming { epoch: i32, load_to: Option<i64> },
     /// This one does.
     Active { epoch: i32 },
 }
 
-/// A response that leaves when everything below `end_offset` is committed.
+/// A response that leaves when everything below `end_offset` is committed, or loaded.
 struct Pending {
     end_offset: i64,
     reply: Reply,
     body: Vec<u8>,
+}
+
+/// Where those report that work beside the controller's task.
+pub(crate) struct Reports {
+    pub(crate) sync_done: mpsc::Receiver<SyncDone>,
+    pub(crate) loaded: watch::Receiver<Loaded>,
 }
 
 /// The controller's task.
@@ -104,12 +116,26 @@ pub(crate) struct EventLoop {
     decided: Arc<MetadataImage>,
     /// What the driver reported and was not yet acted upon.
     outcomes: VecDeque<Outcome>,
-    pending: VecDeque<Pending>,
+    /// What waits for its offset to be committed, and to be loaded.
+    until_committed: VecDeque<Pending>,
+    until_loaded: VecDeque<Pending>,
+    /// Everything below was loaded.
+    loaded: i64,
+    /// The first high watermark that was heard of.
+    catch_up_to: Option<i64>,
     bytes_since_snapshot: u64,
     snapshot_at_ms: i64,
     snapshot_offset: i64,
     /// Becomes true with the first records that are known to be committed.
     caught_up: watch::Sender<bool>,
+}
+
+/// Answers those whose records lie below `offset`.
+fn answer(waiting: &mut VecDeque<Pending>, offset: i64) {
+    while let Some(Pending { reply, body, .. }) = waiting.pop_front_if(|pending| pending.end_offset <= offset) {
+        // Whoever has gone need not be told.
+        let _ = reply.send(Ok(body));
+    }
 }
 
 impl EventLoop {
@@ -134,7 +160,10 @@ impl EventLoop {
             loader,
             role: Role::Inactive,
             outcomes: VecDeque::new(),
-            pending: VecDeque::new(),
+            until_committed: VecDeque::new(),
+            until_loaded: VecDeque::new(),
+            loaded: 0,
+            catch_up_to: None,
             caught_up,
         }
     }
@@ -143,14 +172,21 @@ impl EventLoop {
     pub(crate) async fn run(
         mut self,
         mut commands: mpsc::Receiver<Command>,
-        mut sync_done: mpsc::Receiver<SyncDone>,
+        reports: Reports,
     ) -> Result<(), ControllerError> {
+        let Reports { mut sync_done, mut loaded } = reports;
+        self.loaded = loaded.borrow().clone()?;
         self.drive(Event::Start).await?;
         loop {
             self.settle().await?;
             tokio::select! {
                 biased;
                 Some(done) = sync_done.recv() => self.drive(done?).await?,
+                changed = loaded.changed() => {
+                    changed.map_err(|_| ControllerError::Broken("the metadata loader has ended".to_owned()))?;
+                    self.loaded = loaded.borrow_and_update().clone()?;
+                    self.loaded().await?;
+                }
                 command = commands.recv() => match command {
                     Some(Command::Request(request)) => self.request(request).await?,
                     Some(Command::Stop) | None => break,
@@ -214,7 +250,7 @@ impl EventLoop {
         while let Some(outcome) = self.outcomes.pop_front() {
             match outcome {
                 Outcome::LeaderChanged { leader_id, epoch } if leader_id == Some(self.options.node_id) => {
-                    self.role = Role::Claiming { epoch };
+                    self.role = Role::Claiming { epoch, load_to: None };
                 }
                 Outcome::LeaderChanged { .. } => self.deactivate(),
                 Outcome::Committed(high_watermark) => self.committed(high_watermark).await?,
@@ -225,24 +261,35 @@ impl EventLoop {
 
     fn deactivate(&mut self) {
         self.role = Role::Inactive;
-        for pending in self.pending.drain(..) {
+        for pending in self.until_committed.drain(..).chain(self.until_loaded.drain(..)) {
             // Whoever has gone need not be told.
             let _ = pending.reply.send(Err(DoorError::NotController));
         }
     }
 
     async fn committed(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
-        self.driver.load_committed(high_watermark).await?;
-        self.caught_up.send_replace(true);
-        // On a leader the high watermark moves only with a record of its own epoch, so all that came before is loaded now.
-        if let Role::Claiming { epoch } = self.role {
+        self.catch_up_to.get_or_insert(high_watermark);
+        // On a leader the high watermark moves only with a record of its own epoch, so all that came before lies below it.
+        if let Role::Claiming { load_to, .. } = &mut self.role {
+            load_to.get_or_insert(high_watermark);
+        }
+        answer(&mut self.until_committed, high_watermark);
+        self.loaded().await
+    }
+
+    /// Acts upon how much is loaded, and has more of it loaded.
+    async fn loaded(&mut self) -> Result<(), ControllerError> {
+        let high_watermark = self.driver.core().high_watermark().unwrap_or(0);
+        self.driver.hand_on(high_watermark).await?;
+        if self.catch_up_to.is_some_and(|offset| offset <= self.loaded) {
+            self.caught_up.send_replace(true);
+        }
+        if let Role::Claiming { epoch, load_to: Some(load_to) } = self.role
+            && load_to <= self.loaded
+        {
             self.activate(epoch).await?;
         }
-        while self.pending.front().is_some_and(|p| p.end_offset <= high_watermark) {
-            if let Some(pending) = self.pending.pop_front() {
-                let _ = pending.reply.send(Ok(pending.body));
-            }
-        }
+        answer(&mut self.until_loaded, self.loaded);
         self.maybe_snapshot().await
     }
 
@@ -313,6 +360,7 @@ impl EventLoop {
         reply: Reply,
         now_ms: i64,
     ) -> Result<(), ControllerError> {
+        let has_records = !decided.decision.records.is_empty();
         self.append(epoch, decided.decision.records).await?;
         match decided.news {
             Some(News::Registered(broker)) => self.sessions.registered(broker, now_ms),
@@ -321,11 +369,12 @@ impl EventLoop {
         }
         // A response without records of its own may still tell of records that are not committed yet.
         let end_offset = self.driver.core().log().end_offset();
-        let committed = self.driver.core().high_watermark().unwrap_or(0);
-        if end_offset <= committed {
-            let _ = reply.send(Ok(decided.decision.body));
+        let pending = Pending { end_offset, reply, body: decided.decision.body };
+        if has_records {
+            self.until_loaded.push_back(pending);
         } else {
-            self.pending.push_back(Pending { end_offset, reply, body: decided.decision.body });
+            self.until_committed.push_back(pending);
+            answer(&mut self.until_committed, self.driver.core().high_watermark().unwrap_or(0));
         }
         Ok(())
     }

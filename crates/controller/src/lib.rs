@@ -6,13 +6,13 @@
 //!                          │       └────────────────────────────────────────┘
 //!                          └──> raft_driver ──> raft (the pure core)
 //!                                   ├──> metadata_log (storage), snapshot_file, quorum_store (files)
-//!                                   └──> MetadataLoader ──> images, publishers
+//!                                   └──> load_queue ──> MetadataLoader ──> images, publishers (a task of their own)
 //! ```
 //!
 //! | Where | What |
 //! |---|---|
 //! | [`raft`] | one replica of the quorum: events in, effects out |
-//! | `raft_driver`, `quorum_store`, `metadata_log` | the effects carried out |
+//! | `raft_driver`, `quorum_store`, `metadata_log`, `load_queue` | the effects carried out |
 //! | `batches`, `control_records`, `snapshot_file`, `quorum_wire` | bytes of the log, of snapshots, of the quorum's requests |
 //! | `quorum_controller`, `event_loop`, `activation`, `operations` | the handle, the task, its first records, its table of requests |
 //! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
@@ -41,6 +41,7 @@ mod error;
 mod event_loop;
 pub mod features;
 pub mod format;
+mod load_queue;
 mod metadata_log;
 mod operations;
 mod options;

@@ -9,7 +9,8 @@ use ottla_metadata::controller_door::{ControllerDoor, DoorAnswer, DoorContext, D
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::ControllerError;
-use crate::event_loop::{Command, EventLoop, Request};
+use crate::event_loop::{Command, EventLoop, Reports, Request};
+use crate::load_queue::load_queue;
 use crate::metadata_log::MetadataLog;
 use crate::options::{ControllerOptions, QuorumOptions};
 use crate::quorum_store::{self, Opened};
@@ -51,11 +52,15 @@ impl QuorumController {
     fn run(options: ControllerOptions, opened: Opened, loader: Arc<MetadataLoader>) -> Self {
         let (commands, received) = mpsc::channel(REQUESTS_MAX);
         let (ending, ended) = watch::channel(None);
-        let (driver, sync_done) = RaftDriver::new(opened, Arc::clone(&loader));
+        let (loads, load_task, loaded) = load_queue(Arc::clone(&loader), opened.loaded);
+        let (driver, sync_done) = RaftDriver::new(opened, Arc::clone(&loader), loads);
         let (noting, caught_up) = watch::channel(false);
         let event_loop = EventLoop::new(options, driver, loader, noting);
+        let loading = task::spawn("metadata-loader", load_task.run());
         task::spawn("controller", async move {
-            let result = event_loop.run(received, sync_done).await;
+            let result = event_loop.run(received, Reports { sync_done, loaded }).await;
+            // Nothing is published any more once the controller has ended. A panic there was told by the loop's end.
+            let _ = loading.await;
             if let Err(error) = &result {
                 tracing::error!("the controller stops: {error}");
             }

@@ -6,7 +6,7 @@
 //!                                  back as the event Synced
 //!               save               durable before the next effect is begun
 //!               replies            to whoever waits behind the door
-//!               high watermark     records are read back and handed to the MetadataLoader
+//!               high watermark     records are read back and handed to the loading task
 //! ```
 //!
 //! A failed write or sync ends the controller: what the log holds is then not known, and a vote or an acknowledgement
@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::batches::{BatchPlace, decode_batches, encode_control};
 use crate::control_records::Control;
 use crate::error::ControllerError;
+use crate::load_queue::{Load, LoadQueue};
 use crate::metadata_log::MetadataLog;
 use crate::quorum_store::{self, Opened};
 use crate::quorum_wire::{Decoded, QuorumApi};
@@ -67,8 +68,9 @@ pub(crate) struct RaftDriver {
     loader: Arc<MetadataLoader>,
     waiting: BTreeMap<ReplyId, Waiting>,
     last_reply: u64,
-    /// Records below this were handed to the loader.
-    loaded: i64,
+    loads: LoadQueue,
+    /// Records below this were handed to the loading task.
+    handed: i64,
     syncing: bool,
     /// Something was written since the running sync began.
     sync_again: bool,
@@ -76,8 +78,13 @@ pub(crate) struct RaftDriver {
 }
 
 impl RaftDriver {
-    /// A driver on what was found on disk, and where its syncs report. The core has not been started.
-    pub(crate) fn new(opened: Opened, loader: Arc<MetadataLoader>) -> (Self, mpsc::Receiver<SyncDone>) {
+    /// A driver on what was found on disk, whose loads go to `loads`, and where its syncs report. The core has not been
+    /// started.
+    pub(crate) fn new(
+        opened: Opened,
+        loader: Arc<MetadataLoader>,
+        loads: LoadQueue,
+    ) -> (Self, mpsc::Receiver<SyncDone>) {
         // One sync runs at a time, so one report waits at most.
         let (sync_done, done) = mpsc::channel(1);
         let driver = Self {
@@ -87,7 +94,8 @@ impl RaftDriver {
             loader,
             waiting: BTreeMap::new(),
             last_reply: 0,
-            loaded: opened.loaded,
+            loads,
+            handed: opened.loaded,
             syncing: false,
             sync_again: false,
             sync_done,
@@ -221,18 +229,20 @@ impl RaftDriver {
         task::blocking("metadata-read", move || log.read(from, max_bytes)).await
     }
 
-    /// Hands the records below the high watermark to the loader.
-    pub(crate) async fn load_committed(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
+    /// Hands the records below the high watermark to the loading task, as far as there is room; to be called again then.
+    pub(crate) async fn hand_on(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
         self.loader.set_kraft_version(self.core.voters().kraft_version());
-        while self.loaded < high_watermark {
-            let bytes = self.read(self.loaded, READ_BYTES).await?;
+        while self.handed < high_watermark {
+            let Some(place) = self.loads.place() else { break };
+            let bytes = self.read(self.handed, READ_BYTES).await?;
+            let mut end_offset = self.handed;
             let mut batches = Vec::new();
             for batch in decode_batches(&bytes) {
                 let batch = batch?;
                 if batch.header.next_offset() > high_watermark {
                     break;
                 }
-                self.loaded = batch.header.next_offset();
+                end_offset = batch.header.next_offset();
                 batches.push(CommittedBatch {
                     last_offset: batch.header.last_offset(),
                     epoch: batch.header.partition_leader_epoch,
@@ -240,10 +250,12 @@ impl RaftDriver {
                 });
             }
             if batches.is_empty() {
-                let loaded = self.loaded;
-                return Err(ControllerError::Broken(format!("the committed records from offset {loaded} on are gone")));
+                return Err(ControllerError::Broken(format!(
+                    "the committed records from offset {end_offset} on are gone"
+                )));
             }
-            self.loader.load_batches(batches)?;
+            place.send(Load::Batches { batches, end_offset });
+            self.handed = end_offset;
         }
         Ok(())
     }
@@ -302,8 +314,11 @@ impl RaftDriver {
         let dir = self.dir.clone();
         let snapshot = task::blocking("metadata-snapshot", move || quorum_store::finish_snapshot(&dir, id)).await?;
         self.log.restart_at(id.end_offset)?;
-        self.loader.load_snapshot(id.end_offset - 1, id.epoch, snapshot.records)?;
-        self.loaded = id.end_offset;
+        // Rare, and on followers only: whoever falls that far behind may wait for the loader as well.
+        if let Some(place) = self.loads.wait_for_place().await {
+            place.send(Load::Snapshot { end_offset: id.end_offset, epoch: id.epoch, records: snapshot.records });
+        }
+        self.handed = id.end_offset;
         Ok(Event::SnapshotInstalled { id, voters: snapshot.voters, kraft_version: snapshot.kraft_version })
     }
 
@@ -349,6 +364,7 @@ mod tests {
     use ottla_storage::meta_properties::MetaProperties;
 
     use super::*;
+    use crate::load_queue::load_queue;
     use crate::raft::{ElectionState, LogView, RaftOptions, ReplicaKey, Voter, VoterHistory};
 
     /// No such quorum is opened at start; a core that wants to ask somebody is still no reason to stop.
@@ -372,7 +388,9 @@ mod tests {
             let following = ElectionState { epoch: 3, leader_id: Some(2), voted: None };
             let core = RaftCore::new(RaftOptions::new("cluster", 7), ReplicaKey::of_id(1), following, view, voters);
             let opened = Opened { core, dir: log.path(), log, loaded: 0 };
-            let (mut driver, _sync_done) = RaftDriver::new(opened, Arc::new(MetadataLoader::new()));
+            let loader = Arc::new(MetadataLoader::new());
+            let (loads, _task, _loaded) = load_queue(Arc::clone(&loader), 0);
+            let (mut driver, _sync_done) = RaftDriver::new(opened, loader, loads);
             let outcomes = driver.drive(Event::Start).await.expect("goes on");
             assert_eq!(outcomes, [Outcome::LeaderChanged { leader_id: Some(2), epoch: 3 }]);
             // Not the fetch timeout of a question that still waits, but the pause before the next.

@@ -7,8 +7,9 @@ use crate::image::MetadataImage;
 
 /// Follows the metadata of a node: the replica manager, the group coordinators, the configurations.
 ///
-/// Publishers are called one after another, in the order in which they were added, on the thread that reads the metadata
-/// log. They MUST NOT wait for the network or for another publisher; long work is handed to a task.
+/// Publishers are called one after another, in the order in which they were added, on the task that loads the metadata; the
+/// quorum does not wait for it, but who asked the controller for a change is answered after it. They MUST NOT wait for the
+/// network or for another publisher.
 pub trait MetadataPublisher: Send + Sync {
     /// A name for logs.
     fn name(&self) -> &str;

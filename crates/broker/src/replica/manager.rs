@@ -256,8 +256,8 @@ impl MetadataPublisher for ReplicaManager {
         let is_first = !self.has_image.swap(true, Ordering::SeqCst);
         let changes = delta.topics();
         if is_first || !changes.deleted.is_empty() || !changes.changed.is_empty() {
-            // On the controller's task, which is to know what became of the logs before it answers. Directories are made,
-            // renamed and synced: the worker's other tasks go on elsewhere meanwhile.
+            // On the task that loads metadata, after which the controller answers. Directories are made, renamed and synced:
+            // the worker's other tasks go on elsewhere meanwhile.
             task::blocking_here(|| {
                 if is_first {
                     self.logs.set_strays_aside(|log| self.is_stray(log, image));
