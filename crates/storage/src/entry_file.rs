@@ -134,6 +134,36 @@ impl<const N: usize> EntryFile<N> {
         Ok(entries.iter().take(on_disk).chain(&tail.pending).copied().collect())
     }
 
+    /// Some of the entries from `first` on, at most a page; none behind the last.
+    pub(crate) fn page(&self, first: u64, access: Access) -> Result<Vec<[u8; N]>, StorageError> {
+        let tail = self.tail.lock();
+        let in_memory = |from: u64| {
+            let from = usize::try_from(from - tail.on_disk).unwrap_or(usize::MAX);
+            tail.pending.get(from..).unwrap_or_default().to_vec()
+        };
+        if first >= tail.on_disk {
+            return Ok(in_memory(first));
+        }
+        let count = (tail.on_disk - first).min(PAGE_BYTES / N as u64);
+        let mut entries = vec![[0; N]; usize::try_from(count).unwrap_or(0)];
+        let path = self.path();
+        let file = File::open(&path).map_err(StorageError::Open)?;
+        access.check(&file, first * N as u64, count * N as u64)?;
+        file.read_exact_at(entries.as_flattened_mut(), first * N as u64)?;
+        Ok(entries)
+    }
+
+    /// Removes the file, and what is pending.
+    pub(crate) fn remove(&self) -> Result<(), StorageError> {
+        let mut tail = self.tail.lock();
+        tail.pending.clear();
+        tail.on_disk = 0;
+        match fs::remove_file(self.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Searches a list of which a prefix satisfies `before`: the prefix's length, and its last entry.
     pub(crate) fn search(
         &self,

@@ -100,11 +100,42 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     epochs.truncate_from_end(log_end_offset);
     epochs.truncate_from_start(log_start_offset);
     let trusted = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
+    let unsound = forget_unsound_aborted(plan, &segments, &files)?;
+    let trusted = unsound.map_or(trusted, |base| trusted.min(base));
     let producers = load_producers(&segments, &snapshots, trusted, log_start_offset, |next| plan.bounds(next))?;
+    if let Some(base) = unsound {
+        // No flush comes by below the recovery point.
+        segments.from(base).try_for_each(|segment| segment.sync_aborted())?;
+        fs::sync_dir(plan.folder.path())?;
+    }
     // What recovery read is in the page cache at best; the owner's next flush makes it durable.
     let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
     segments.iter().for_each(|segment| segment.close());
     Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
+}
+
+/// Forgets the transaction indexes from the first on that cannot be one, and gives the offset from which on: their markers have
+/// to be noted again, for a transaction that is not known as aborted is served as committed.
+fn forget_unsound_aborted(
+    plan: &Plan<'_>,
+    segments: &Segments,
+    files: &BTreeMap<String, u64>,
+) -> Result<Option<i64>, StorageError> {
+    let mut unsound = None;
+    for segment in segments.iter() {
+        let base = segment.base_offset();
+        let Some(len) = files.get(&offset_file(base, TXN_INDEX)) else { continue };
+        let next = segments.after(base).map(|next| next.base_offset());
+        let whole = len.is_multiple_of(transaction_index::ENTRY_BYTES as u64);
+        if unsound.is_none() && !(whole && segment.has_sound_aborted(next)?) {
+            tracing::warn!(path = %plan.folder.file(&offset_file(base, TXN_INDEX)).display(), "the transaction index is not sound and is built again");
+            unsound = Some(base);
+        }
+        if unsound.is_some() {
+            segment.forget_aborted()?;
+        }
+    }
+    Ok(unsound)
 }
 
 /// Removes leftovers and gives the files that stay, by name.

@@ -226,7 +226,9 @@ impl Log {
     /// The high watermark, or the first offset of an open transaction if that is lower.
     #[must_use]
     pub fn last_stable_offset(&self) -> i64 {
-        self.high_watermark().min(self.first_unstable.load(Ordering::Acquire))
+        // Of a transaction that began below the log start, what is left begins there.
+        let first_unstable = self.first_unstable.load(Ordering::Acquire).max(self.log_start_offset());
+        self.high_watermark().min(first_unstable)
     }
 
     /// Records below survive a loss of power.

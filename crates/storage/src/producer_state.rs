@@ -204,21 +204,41 @@ impl ProducerState {
     }
 
     /// Whether a marker comes from a coordinator whose time is over, or for an epoch that is.
-    pub(crate) fn check_marker(&self, header: &BatchHeader, marker: Marker) -> Result<(), AppendError> {
-        self.check_epoch(header)?;
-        match self.producers.get(&header.producer_id) {
-            Some(entry) if marker.coordinator_epoch < entry.coordinator_epoch => Err(AppendError::CoordinatorFenced {
+    ///
+    /// From `transaction_version` 2 on each transaction has an epoch of its own and its marker the next one, so that a marker
+    /// of the epoch that is current comes late, from the transaction before; unless nothing is open: then it is the repeat of
+    /// one that was written, and is written again. The last epoch of all ends its transaction itself.
+    pub(crate) fn check_marker(
+        &self,
+        header: &BatchHeader,
+        marker: Marker,
+        transaction_version: i16,
+    ) -> Result<(), AppendError> {
+        let Some(entry) = self.producers.get(&header.producer_id) else { return Ok(()) };
+        let repeat_or_last = entry.transaction_start.is_none() || header.producer_epoch == i16::MAX;
+        let late = transaction_version >= 2 && header.producer_epoch == entry.epoch && !repeat_or_last;
+        if late || header.producer_epoch < entry.epoch {
+            return Err(AppendError::InvalidProducerEpoch {
+                producer_id: header.producer_id,
+                epoch: header.producer_epoch,
+                current: entry.epoch,
+            });
+        }
+        if marker.coordinator_epoch < entry.coordinator_epoch {
+            return Err(AppendError::CoordinatorFenced {
                 producer_id: header.producer_id,
                 epoch: marker.coordinator_epoch,
                 current: entry.coordinator_epoch,
-            }),
-            Some(_) | None => Ok(()),
+            });
         }
+        Ok(())
     }
 
     /// Notes a batch that is in the log. An aborted transaction that it ends is given back for the transaction index.
     pub(crate) fn replay(&mut self, header: &BatchHeader, marker: Option<Marker>) -> Option<AbortedTransaction> {
-        if !header.has_producer_id() {
+        // Of a transaction that compaction has wholly removed an empty marker may be left: it ends nothing, and its epoch is
+        // not that of sequences.
+        if !header.has_producer_id() || (header.is_control() && header.record_count == 0) {
             return None;
         }
         let new = || ProducerEntry::new(header.producer_epoch, header.max_timestamp, None);

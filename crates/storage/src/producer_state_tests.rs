@@ -101,7 +101,36 @@ fn an_open_transaction_holds_the_last_stable_offset_until_its_marker_is_replicat
     assert_eq!(state.first_unstable_offset(), None);
     assert_eq!(state.check(&batch(0, 15, 16, 1, false)).expect("sequences go on"), None);
     let stale = Marker { commit: true, coordinator_epoch: 8 };
-    assert!(matches!(state.check_marker(&header, stale), Err(AppendError::CoordinatorFenced { current: 9, .. })));
+    assert!(matches!(state.check_marker(&header, stale, 0), Err(AppendError::CoordinatorFenced { current: 9, .. })));
+}
+
+#[test]
+fn from_version_two_on_a_marker_needs_a_greater_epoch_unless_it_is_a_repeat() {
+    let open = state_with(&[batch(4, 0, 0, 5, true)]);
+    let (same, commit) = marker(4, 5, true);
+    assert!(matches!(open.check_marker(&same, commit, 2), Err(AppendError::InvalidProducerEpoch { epoch: 4, .. })));
+    assert!(open.check_marker(&same, commit, 1).is_ok(), "before, it is that of the transaction");
+    let (next, commit) = marker(5, 5, true);
+    assert!(open.check_marker(&next, commit, 2).is_ok());
+    let mut ended = open;
+    ended.replay(&next, Some(commit));
+    assert_eq!(ended.check(&batch(5, 0, 6, 1, true)).expect("the next transaction"), None);
+    assert!(ended.check_marker(&next, commit, 2).is_ok(), "the repeat of a marker whose answer was lost");
+    ended.replay(&batch(5, 0, 6, 1, true), None);
+    assert!(ended.check_marker(&next, commit, 2).is_err(), "late: it would end the next transaction");
+    assert!(ended.check_marker(&same, commit, 2).is_err() && ended.check_marker(&same, commit, 0).is_err());
+    let last = state_with(&[batch(i16::MAX, 0, 0, 1, true)]);
+    let (of_last, commit) = marker(i16::MAX, 1, true);
+    assert!(last.check_marker(&of_last, commit, 2).is_ok(), "there is no greater one");
+}
+
+#[test]
+fn an_empty_marker_that_compaction_left_says_nothing() {
+    let mut state = ProducerState::default();
+    let (header, _) = marker(3, 10, true);
+    let empty = BatchHeader { record_count: 0, ..header };
+    assert_eq!(state.replay(&empty, None), None);
+    assert_eq!(state.check(&batch(3, 7, 11, 1, false)).expect("any sequence of one that is not known"), None);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //!
 //! The file is opened when it is needed ([`crate::open_files`]).
 
+mod aborted;
 mod integrity;
 mod load;
 mod resync;
@@ -35,7 +36,7 @@ use crate::log_folder::LogFolder;
 use crate::offset_index::OffsetIndex;
 use crate::open_files::LogFile;
 use crate::time_index::{TimeIndex, TimestampOffset};
-use crate::transaction_index::{AbortedTransaction, TransactionIndex};
+use crate::transaction_index::TransactionIndex;
 
 pub use integrity::DamagedRange;
 use integrity::Integrity;
@@ -311,27 +312,6 @@ impl Segment {
         self.next_offset.fetch_max(range.end_offset, Ordering::AcqRel);
     }
 
-    /// Notes an aborted transaction whose marker was just appended.
-    pub(crate) fn note_aborted(&self, aborted: AbortedTransaction) -> Result<(), StorageError> {
-        self.aborted.push(aborted)
-    }
-
-    /// Whether any aborted transaction has its marker here.
-    pub(crate) fn has_aborted(&self) -> bool {
-        !self.aborted.is_empty()
-    }
-
-    /// Aborted transactions that overlap `from..to`.
-    pub(crate) fn aborted_within(
-        &self,
-        from: i64,
-        to: i64,
-        found: &mut Vec<AbortedTransaction>,
-    ) -> Result<(), StorageError> {
-        found.extend(self.aborted.all()?.into_iter().filter(|t| t.last_offset >= from && t.first_offset < to));
-        Ok(())
-    }
-
     /// Nothing will be appended any more: the time index gets its closing entry.
     pub(crate) fn close_for_appends(&self) -> Result<(), StorageError> {
         let largest = self.largest()?;
@@ -341,10 +321,7 @@ impl Segment {
     /// Waits until the device has all batches, and the transactions that they abort.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
         self.file()?.sync_data()?;
-        if !self.aborted.is_empty() {
-            self.aborted.file().sync()?;
-        }
-        Ok(())
+        self.sync_aborted()
     }
 
     /// Writes what of the indexes is in memory only.

@@ -18,8 +18,13 @@ const RECORD_ERRORS_MAX: usize = 1000;
 pub enum AppendOrigin {
     /// A producer: exactly one batch, nothing is trusted.
     Client,
-    /// A group or transaction coordinator of this broker: may write control records.
+    /// A coordinator of this broker: may write control records.
     Coordinator,
+    /// A transaction coordinator that ends a transaction (WriteTxnMarkers), by the rules of this `transaction.version`.
+    TransactionMarker {
+        /// From 2 on a marker's epoch must be greater than that of the records that it ends (KIP-890, KIP-1228).
+        transaction_version: i16,
+    },
     /// A leader that replicates: batches keep their offsets.
     Replication,
     /// The leader of the metadata quorum.

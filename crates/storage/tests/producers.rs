@@ -106,7 +106,7 @@ fn open_and_aborted_transactions_are_known_after_a_restart() {
         drop(log);
         let log = open(&dir, &config, options);
         assert_eq!(log.last_stable_offset(), 10, "clean: {clean}");
-        let read = log.read(0, 1 << 20, log.log_end_offset(), true).expect("read");
+        let read = log.read_committed(0, 1 << 20, true).expect("read");
         let aborted: Vec<_> =
             read.aborted_transactions.iter().map(|t| (t.producer_id, t.first_offset, t.last_offset)).collect();
         assert_eq!(aborted, [(1, 0, marker)], "clean: {clean}");

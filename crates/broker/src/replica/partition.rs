@@ -282,12 +282,18 @@ impl Partition {
             self.follower_fetched(id, read.offset, now_ms)?;
         }
         let Read { offset, max_bytes, at_least_one_batch, .. } = *read;
-        Ok(if read.may_wait {
-            ReadOutcome::Records(self.log.read(offset, max_bytes, end, at_least_one_batch)?)
-        } else {
-            let found = self.log.read_cached(offset, max_bytes, end, at_least_one_batch)?;
-            found.map_or(ReadOutcome::Cold, ReadOutcome::Records)
-        })
+        let log = &self.log;
+        let found = match (read.reader, read.may_wait) {
+            (Reader::Committed, true) => Some(log.read_committed(offset, max_bytes, at_least_one_batch)?),
+            (Reader::Committed, false) => log.read_committed_cached(offset, max_bytes, at_least_one_batch)?,
+            (Reader::Uncommitted | Reader::Follower { .. } | Reader::Debugger, true) => {
+                Some(log.read(offset, max_bytes, end, at_least_one_batch)?)
+            }
+            (Reader::Uncommitted | Reader::Follower { .. } | Reader::Debugger, false) => {
+                log.read_cached(offset, max_bytes, end, at_least_one_batch)?
+            }
+        };
+        Ok(found.map_or(ReadOutcome::Cold, ReadOutcome::Records))
     }
 
     fn follower_fetched(&self, id: i32, offset: i64, now_ms: i64) -> Result<(), ReadRefused> {

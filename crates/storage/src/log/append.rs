@@ -190,6 +190,10 @@ impl Log {
             if header.has_producer_id() {
                 let marker = if header.is_control() { Marker::read(batch) } else { None };
                 if let Some(aborted) = appender.producers.replay(&header, marker) {
+                    if !segment.has_aborted() {
+                        // The file is made with its first entry: its name must last as long as the entry.
+                        self.names_dirty.store(true, Ordering::Release);
+                    }
                     segment.note_aborted(aborted)?;
                 }
             }
@@ -356,11 +360,19 @@ fn check_producers(
     }
     for (header, batch) in record_batch::batches(batches).flatten().filter(|(header, _)| header.has_producer_id()) {
         match if header.is_control() { Marker::read(batch) } else { None } {
-            Some(marker) => producers.check_marker(&header, marker)?,
+            Some(marker) => producers.check_marker(&header, marker, transaction_version(origin))?,
             None => producers.check_epoch(&header)?,
         }
     }
     Ok(None)
+}
+
+/// The version of transactions by which a marker is judged; what is not told is the oldest.
+fn transaction_version(origin: AppendOrigin) -> i16 {
+    match origin {
+        AppendOrigin::TransactionMarker { transaction_version } => transaction_version,
+        AppendOrigin::Client | AppendOrigin::Coordinator | AppendOrigin::Replication | AppendOrigin::RaftLeader => 0,
+    }
 }
 
 /// Gives batches consecutive offsets, and the leader's epoch.

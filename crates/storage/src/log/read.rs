@@ -23,7 +23,7 @@ pub struct ReadInfo {
     pub last_stable_offset: i64,
     /// Log end offset.
     pub log_end_offset: i64,
-    /// Aborted transactions that overlap the slice, by first offset: for readers of committed records.
+    /// Aborted transactions that overlap the slice, by first offset; told by [`Log::read_committed`] alone.
     pub aborted_transactions: Vec<AbortedTransaction>,
     /// What [`Log::verify`] has to look at before the slice may be sent.
     pub(super) unverified: Option<Unverified>,
@@ -44,6 +44,8 @@ pub(super) struct Wanted {
     pub(super) max_bytes: u32,
     pub(super) end: i64,
     pub(super) at_least_one_batch: bool,
+    /// Whether aborted transactions are to be told.
+    pub(super) committed: bool,
 }
 
 impl Log {
@@ -65,7 +67,8 @@ impl Log {
         end: i64,
         at_least_one_batch: bool,
     ) -> Result<ReadInfo, ReadError> {
-        self.look(Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch }, Access::MayWait)
+        let wanted = Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch, committed: false };
+        self.look(wanted, Access::MayWait)
     }
 
     /// As [`Self::read`], without waiting for the disk, as far as can be told: None if what has to be searched is not in
@@ -80,13 +83,42 @@ impl Log {
         end: i64,
         at_least_one_batch: bool,
     ) -> Result<Option<ReadInfo>, ReadError> {
-        match self.look(Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch }, Access::Cached) {
-            Err(ReadError::Storage(error)) if error.is_cold() => Ok(None),
-            outcome => outcome.map(Some),
-        }
+        let wanted = Wanted { offset: fetch_offset, max_bytes, end, at_least_one_batch, committed: false };
+        unless_cold(self.look(wanted, Access::Cached))
     }
 
-    fn look(&self, wanted: Wanted, access: Access) -> Result<ReadInfo, ReadError> {
+    /// As [`Self::read`], for a reader of committed records: up to the last stable offset, and with the aborted transactions
+    /// whose records the slice may hold. Kafka: `UnifiedLog.collectAbortedTransactions`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_committed(
+        &self,
+        fetch_offset: i64,
+        max_bytes: u32,
+        at_least_one_batch: bool,
+    ) -> Result<ReadInfo, ReadError> {
+        self.look(self.committed(fetch_offset, max_bytes, at_least_one_batch), Access::MayWait)
+    }
+
+    /// As [`Self::read_committed`], without waiting, as [`Self::read_cached`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_committed_cached(
+        &self,
+        fetch_offset: i64,
+        max_bytes: u32,
+        at_least_one_batch: bool,
+    ) -> Result<Option<ReadInfo>, ReadError> {
+        unless_cold(self.look(self.committed(fetch_offset, max_bytes, at_least_one_batch), Access::Cached))
+    }
+
+    fn committed(&self, offset: i64, max_bytes: u32, at_least_one_batch: bool) -> Wanted {
+        Wanted { offset, max_bytes, end: self.last_stable_offset(), at_least_one_batch, committed: true }
+    }
+
+    pub(super) fn look(&self, wanted: Wanted, access: Access) -> Result<ReadInfo, ReadError> {
         self.check_usable()?;
         let fetch_offset = wanted.offset;
         let mut info = self.nothing_yet();
@@ -106,7 +138,9 @@ impl Log {
             check_damage(&current, fetch_offset)?;
             match current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted, access)) {
                 Ok(Found::Slice(slice, unverified)) => {
-                    self.aborted_within(&current, fetch_offset, wanted.end, &mut info)?;
+                    if wanted.committed {
+                        info.aborted_transactions = self.aborted_within(&current, fetch_offset, &slice, access)?;
+                    }
                     (info.slice, info.unverified) = (Some(slice), unverified);
                     return Ok(info);
                 }
@@ -156,7 +190,7 @@ impl Log {
         if size == 0 {
             return Ok(Found::Beyond);
         }
-        let Wanted { offset, max_bytes, end, at_least_one_batch } = *wanted;
+        let Wanted { offset, max_bytes, end, at_least_one_batch, .. } = *wanted;
         // Of what was appended lately it need not be asked whether it is in memory.
         let access = if segment.is_recent(offset) { Access::MayWait } else { access };
         let file = segment.file_by(access)?;
@@ -172,15 +206,36 @@ impl Log {
         Ok(Found::Slice(FileSlice { file: Arc::clone(segment.log_file()), position: first.position, len }, unverified))
     }
 
-    /// Markers of transactions that overlap the slice lie in its segment or a later one.
-    fn aborted_within(&self, segment: &Segment, from: i64, to: i64, info: &mut ReadInfo) -> Result<(), StorageError> {
+    /// Aborted transactions that overlap a slice, by first offset. Their markers lie in its segment or a later one.
+    fn aborted_within(
+        &self,
+        segment: &Segment,
+        from: i64,
+        slice: &FileSlice,
+        access: Access,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
         let with_aborted = |segment: &&Arc<Segment>| segment.has_aborted();
         let segments: Vec<_> = self.segments.read().from(segment.base_offset()).filter(with_aborted).cloned().collect();
-        for segment in segments {
-            segment.aborted_within(from, to, &mut info.aborted_transactions)?;
+        let mut found = Vec::new();
+        if segments.is_empty() {
+            return Ok(found);
         }
-        info.aborted_transactions.sort_by_key(|t| (t.first_offset, t.producer_id));
-        Ok(())
+        let to = segment.offset_at(slice.position + u64::from(slice.len), access)?;
+        for segment in segments {
+            if segment.aborted_within(from, to, access, &mut found)? {
+                break;
+            }
+        }
+        found.sort_by_key(|t| (t.first_offset, t.producer_id));
+        Ok(found)
+    }
+}
+
+/// None for a search that would have had to wait.
+fn unless_cold(outcome: Result<ReadInfo, ReadError>) -> Result<Option<ReadInfo>, ReadError> {
+    match outcome {
+        Err(ReadError::Storage(error)) if error.is_cold() => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 

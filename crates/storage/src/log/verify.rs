@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Log;
 use super::read::{ReadInfo, Wanted, check_damage};
+use crate::access::Access;
 use crate::error::{ReadError, StorageError};
 use crate::segment::{Around, Bounds, DamagedRange, Segment, Until};
 
@@ -31,8 +32,7 @@ impl Log {
             }
             check_damage(segment, wanted.offset)?;
             // What was found may begin or end elsewhere now. It is known now, so that this ends.
-            let Wanted { offset, max_bytes, end, at_least_one_batch } = *wanted;
-            *info = self.read(offset, max_bytes, end, at_least_one_batch)?;
+            *info = self.look(*wanted, Access::MayWait)?;
             if !damaged {
                 break;
             }

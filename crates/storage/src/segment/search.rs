@@ -86,6 +86,14 @@ impl Segment {
         Ok(agrees)
     }
 
+    /// First offset behind whole batches that end at `position`.
+    pub(crate) fn offset_at(&self, position: u64, access: Access) -> Result<i64, StorageError> {
+        let size = self.size();
+        let file = self.file_by(access)?;
+        let next = if position < size { self.scanner(&file, position, size).with(access).next()? } else { None };
+        Ok(next.map_or_else(|| self.next_offset(), |at| at.header.base_offset))
+    }
+
     /// Where whole batches end that begin at `first` and keep the limits.
     pub(crate) fn cut(
         &self,

@@ -1,0 +1,44 @@
+//! The segment's part in transactions: those whose ABORT marker lies in it.
+
+use super::Segment;
+use crate::access::Access;
+use crate::error::StorageError;
+use crate::transaction_index::AbortedTransaction;
+
+impl Segment {
+    /// Notes an aborted transaction whose marker was just appended.
+    pub(crate) fn note_aborted(&self, aborted: AbortedTransaction) -> Result<(), StorageError> {
+        self.aborted.push(aborted)
+    }
+
+    /// Whether any aborted transaction has its marker here.
+    pub(crate) fn has_aborted(&self) -> bool {
+        !self.aborted.is_empty()
+    }
+
+    /// Adds the aborted transactions that overlap `from..to`. True: no later segment has any.
+    pub(crate) fn aborted_within(
+        &self,
+        from: i64,
+        to: i64,
+        access: Access,
+        found: &mut Vec<AbortedTransaction>,
+    ) -> Result<bool, StorageError> {
+        self.aborted.within(from, to, access, found)
+    }
+
+    /// Whether the transaction index is one, as far as it can tell by itself.
+    pub(crate) fn has_sound_aborted(&self, next_base: Option<i64>) -> Result<bool, StorageError> {
+        self.aborted.is_sound(self.base_offset, next_base.unwrap_or(i64::MAX))
+    }
+
+    /// Forgets the aborted transactions of the whole segment, to note them again.
+    pub(crate) fn forget_aborted(&self) -> Result<(), StorageError> {
+        self.aborted.remove()
+    }
+
+    /// Waits until the device has the transaction index, if there is one.
+    pub(crate) fn sync_aborted(&self) -> Result<(), StorageError> {
+        if self.aborted.is_empty() { Ok(()) } else { self.aborted.file().sync() }
+    }
+}
