@@ -34,7 +34,7 @@ use ottla_protocol::message::Message;
 use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use ottla_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use ottla_protocol::reader::Reader;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::batches::{BatchPlace, encode_records};
 use crate::brokers::{self, News};
@@ -44,6 +44,7 @@ use crate::error::ControllerError;
 use crate::load_queue::Loaded;
 use crate::operations::{Decided, decide, malformed};
 use crate::options::ControllerOptions;
+use crate::pending::{Pending, Reply, Until};
 use crate::quorum_wire::QuorumApi;
 use crate::raft::Event;
 use crate::raft_driver::{Outcome, RaftDriver, SyncDone};
@@ -52,8 +53,6 @@ use crate::{activation, describe_cluster, describe_quorum};
 
 /// Longest sleep of an idle controller.
 const IDLE_MS: i64 = 3_600_000;
-
-type Reply = oneshot::Sender<Result<Vec<u8>, DoorError>>;
 
 /// A request that came through the door.
 pub(crate) struct Request {
@@ -91,13 +90,6 @@ enum Role {
     Active { epoch: i32 },
 }
 
-/// A response that leaves when everything below `end_offset` is committed, or loaded.
-struct Pending {
-    end_offset: i64,
-    reply: Reply,
-    body: Vec<u8>,
-}
-
 /// Where those report that work beside the controller's task.
 pub(crate) struct Reports {
     pub(crate) sync_done: mpsc::Receiver<SyncDone>,
@@ -116,9 +108,7 @@ pub(crate) struct EventLoop {
     decided: Arc<MetadataImage>,
     /// What the driver reported and was not yet acted upon.
     outcomes: VecDeque<Outcome>,
-    /// What waits for its offset to be committed, and to be loaded.
-    until_committed: VecDeque<Pending>,
-    until_loaded: VecDeque<Pending>,
+    pending: Pending,
     /// Everything below was loaded.
     loaded: i64,
     /// The first high watermark that was heard of.
@@ -128,14 +118,6 @@ pub(crate) struct EventLoop {
     snapshot_offset: i64,
     /// Becomes true with the first records that are known to be committed.
     caught_up: watch::Sender<bool>,
-}
-
-/// Answers those whose records lie below `offset`.
-fn answer(waiting: &mut VecDeque<Pending>, offset: i64) {
-    while let Some(Pending { reply, body, .. }) = waiting.pop_front_if(|pending| pending.end_offset <= offset) {
-        // Whoever has gone need not be told.
-        let _ = reply.send(Ok(body));
-    }
 }
 
 impl EventLoop {
@@ -160,8 +142,7 @@ impl EventLoop {
             loader,
             role: Role::Inactive,
             outcomes: VecDeque::new(),
-            until_committed: VecDeque::new(),
-            until_loaded: VecDeque::new(),
+            pending: Pending::default(),
             loaded: 0,
             catch_up_to: None,
             caught_up,
@@ -261,10 +242,7 @@ impl EventLoop {
 
     fn deactivate(&mut self) {
         self.role = Role::Inactive;
-        for pending in self.until_committed.drain(..).chain(self.until_loaded.drain(..)) {
-            // Whoever has gone need not be told.
-            let _ = pending.reply.send(Err(DoorError::NotController));
-        }
+        self.pending.give_up();
     }
 
     async fn committed(&mut self, high_watermark: i64) -> Result<(), ControllerError> {
@@ -273,7 +251,7 @@ impl EventLoop {
         if let Role::Claiming { load_to, .. } = &mut self.role {
             load_to.get_or_insert(high_watermark);
         }
-        answer(&mut self.until_committed, high_watermark);
+        self.pending.committed(high_watermark);
         self.loaded().await
     }
 
@@ -289,7 +267,7 @@ impl EventLoop {
         {
             self.activate(epoch).await?;
         }
-        answer(&mut self.until_loaded, self.loaded);
+        self.pending.loaded(self.loaded);
         self.maybe_snapshot().await
     }
 
@@ -360,22 +338,15 @@ impl EventLoop {
         reply: Reply,
         now_ms: i64,
     ) -> Result<(), ControllerError> {
-        let has_records = !decided.decision.records.is_empty();
+        let until = if decided.decision.records.is_empty() { Until::Committed } else { Until::Loaded };
         self.append(epoch, decided.decision.records).await?;
         match decided.news {
             Some(News::Registered(broker)) => self.sessions.registered(broker, now_ms),
             Some(News::Heard(heartbeat)) => self.sessions.heard(heartbeat, now_ms),
             None => {}
         }
-        // A response without records of its own may still tell of records that are not committed yet.
-        let end_offset = self.driver.core().log().end_offset();
-        let pending = Pending { end_offset, reply, body: decided.decision.body };
-        if has_records {
-            self.until_loaded.push_back(pending);
-        } else {
-            self.until_committed.push_back(pending);
-            answer(&mut self.until_committed, self.driver.core().high_watermark().unwrap_or(0));
-        }
+        self.pending.add(until, self.driver.core().log().end_offset(), reply, decided.decision.body);
+        self.pending.committed(self.driver.core().high_watermark().unwrap_or(0));
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 //! | [`raft`] | one replica of the quorum: events in, effects out |
 //! | `raft_driver`, `quorum_store`, `metadata_log`, `load_queue` | the effects carried out |
 //! | `batches`, `control_records`, `snapshot_file`, `quorum_wire` | bytes of the log, of snapshots, of the quorum's requests |
-//! | `quorum_controller`, `event_loop`, `activation`, `operations` | the handle, the task, its first records, its table of requests |
+//! | `quorum_controller`, `event_loop`, `activation`, `operations`, `pending` | the handle, the task, its first records, its table of requests, its answers |
 //! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
 //! | `brokers`, `sessions`, `controllers`, `producer_ids` | what becomes of nodes |
 //! | `describe_cluster`, `describe_quorum` | what any controller says of itself |
@@ -47,6 +47,7 @@ mod operations;
 mod options;
 mod partition_change;
 mod partitions;
+mod pending;
 mod placement;
 mod producer_ids;
 mod quorum_controller;
