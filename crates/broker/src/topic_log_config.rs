@@ -2,6 +2,7 @@
 
 use ottla_metadata::config::{BrokerConfig, TopicConfig};
 use ottla_metadata::image::MetadataImage;
+use ottla_protocol::compression::Compression;
 use ottla_storage::{CleanupPolicy, LogConfig};
 
 /// The settings of a topic's logs: its own, else the broker's, else Kafka's defaults.
@@ -26,5 +27,21 @@ pub fn log_config(broker: &BrokerConfig, image: &MetadataImage, topic: &str) -> 
         message_timestamp_after_max_ms: t.message_timestamp_after_max_ms,
         flush_messages: t.flush_messages,
         flush_ms: t.flush_ms,
+        preallocate: t.preallocate,
+        compression: compression(&t),
+        reserve_bytes: 0,
+    }
+}
+
+/// The codec that the broker stores batches in, with the level that the topic has for it.
+fn compression(t: &TopicConfig) -> Option<(Compression, Option<i32>)> {
+    match t.compression_type.as_str() {
+        "uncompressed" => Some((Compression::None, None)),
+        "gzip" => Some((Compression::Gzip, Some(t.compression_gzip_level))),
+        "snappy" => Some((Compression::Snappy, None)),
+        "lz4" => Some((Compression::Lz4, Some(t.compression_lz4_level))),
+        "zstd" => Some((Compression::Zstd, Some(t.compression_zstd_level))),
+        // `producer`; the table has no other.
+        _ => None,
     }
 }

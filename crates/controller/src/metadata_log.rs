@@ -9,6 +9,10 @@ use ottla_storage::{AppendOrigin, CleanupPolicy, Log, LogConfig, LogDir, OpenOpt
 use crate::error::ControllerError;
 use crate::quorum_wire::METADATA_TOPIC;
 
+/// Space of the device that is kept for the log: when partitions have filled the rest, the cluster can still be told to
+/// delete some.
+const RESERVE_BYTES: u64 = 4 << 20;
+
 /// The metadata log.
 #[derive(Debug)]
 pub(crate) struct MetadataLog(Arc<Log>);
@@ -21,6 +25,7 @@ impl MetadataLog {
             cleanup_policy: CleanupPolicy { delete: false, compact: false },
             segment_bytes,
             segment_ms,
+            reserve_bytes: RESERVE_BYTES,
             ..LogConfig::default()
         };
         let options = OpenOptions::default();

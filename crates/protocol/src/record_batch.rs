@@ -20,7 +20,7 @@
 mod builder;
 mod walk;
 
-use crate::compression::{Compression, CompressionError, decompress};
+use crate::compression::{Compression, CompressionError, compress, decompress};
 use crate::records::{Record, RecordIter};
 
 pub use builder::{BatchBuilder, BatchOptions};
@@ -41,6 +41,7 @@ pub const NO_SEQUENCE: i32 = -1;
 /// A timestamp that is not there.
 pub const NO_TIMESTAMP: i64 = -1;
 
+const LENGTH_AT: usize = 8;
 const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
@@ -394,6 +395,31 @@ pub fn records<'a>(batch: &'a [u8], scratch: &'a mut Vec<u8>, limit: usize) -> R
             RecordIter::new(scratch, header.record_count)
         }
     })
+}
+
+/// The batch with its records packed in another codec; head and records stay as they are. `limit` bounds what it unpacks to.
+///
+/// # Errors
+/// When its records cannot be unpacked, or the codec refuses its level.
+pub fn recompress(batch: &[u8], codec: Compression, level: Option<i32>, limit: usize) -> Result<Vec<u8>, BatchError> {
+    let header = BatchHeader::read(batch)?;
+    let packed = packed_records(&header, batch)?;
+    let mut unpacked = Vec::new();
+    let records = match header.compression()? {
+        Compression::None => packed,
+        from => {
+            decompress(from, packed, &mut unpacked, limit)?;
+            &unpacked
+        }
+    };
+    let mut out = batch.get(..HEADER_BYTES).unwrap_or_default().to_vec();
+    compress(codec, level, records, &mut out)?;
+    let length = i32::try_from(out.len() - LOG_OVERHEAD).map_err(|_| BatchError::Length(i32::MAX))?;
+    patch(&mut out, LENGTH_AT, length.to_be_bytes());
+    let attributes = (header.attributes & !Compression::ATTRIBUTE_MASK) | codec as i16;
+    patch(&mut out, ATTRIBUTES_AT, attributes.to_be_bytes());
+    renew_crc(&mut out);
+    Ok(out)
 }
 
 /// The bytes after the header and up to the batch's length.

@@ -1,5 +1,7 @@
 //! The settings of a log that come from its topic, with Kafka's defaults. Only what this crate acts upon.
 
+use ottla_protocol::compression::Compression;
+
 /// What becomes of old records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CleanupPolicy {
@@ -46,6 +48,13 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: between two syncs, in the background
     pub flush_ms: i64,
+    /// `preallocate`: a new segment's file has `segment.bytes` at once, and is cut when it is closed
+    pub preallocate: bool,
+    /// `compression.type` with its level: the codec that batches are stored in; None for that of their producer
+    pub compression: Option<(Compression, Option<i32>)>,
+    /// Bytes of the device kept reserved behind the log's end, without making the file longer; 0 for none. For a log that
+    /// must go on when others have filled the device.
+    pub reserve_bytes: u64,
 }
 
 impl Default for LogConfig {
@@ -68,6 +77,9 @@ impl Default for LogConfig {
             message_timestamp_after_max_ms: 3_600_000,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            preallocate: false,
+            compression: None,
+            reserve_bytes: 0,
         }
     }
 }

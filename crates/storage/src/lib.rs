@@ -8,8 +8,9 @@
 //!       │   inspect: what tools read of a directory that may be another process's
 //!       └──> log_dir, meta_properties, checkpoint, clean_shutdown: what a log directory says of itself
 //! ```
-//! What is absent: this crate knows offsets, epochs and batches; it knows no request, replica, group or quorum. It never
-//! encodes a batch anew: offset and epoch are patched in place, append time costs one checksum. It maps no file into
+//! What is absent: this crate knows offsets, epochs and batches; it knows no request, replica, group or quorum. It
+//! encodes a batch anew only where its topic wants another codec: offset and epoch are patched in place, append time costs
+//! one checksum. It maps no file into
 //! memory, and reads hand out [`FileSlice`]s instead of bytes. Nothing here is async: appends and reads of hot data may
 //! run on a network task, everything else belongs on a thread that may block.
 

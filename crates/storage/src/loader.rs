@@ -213,7 +213,10 @@ pub(crate) fn create_segment(
 ) -> Result<Segment, StorageError> {
     let files = SegmentFiles::default();
     let segment = Segment::new(Arc::clone(folder), base_offset, base_offset, files, now_ms, jitter(config));
-    segment.create_files().inspect_err(|_| remove_half_made(folder, base_offset))?;
+    let made = segment
+        .create_files()
+        .and_then(|()| if config.preallocate { segment.preallocate(config.segment_bytes as u64) } else { Ok(()) });
+    made.inspect_err(|_| remove_half_made(folder, base_offset))?;
     Ok(segment)
 }
 
@@ -258,8 +261,11 @@ fn load_end(
     if let Some(reason) = doubt {
         let path = plan.folder.path();
         tracing::warn!(path = %path.display(), reason, "the stop was clean, but the last segment is not as it was left");
-        active.verify(Around::Position(0), Until::END, &plan.bounds(None))?;
-        let scope = Scope { from: active.base_offset() + 1, durable: i64::MAX };
+        // Behind the recovery point lies what nobody was promised: the zeros of a preallocated file perhaps.
+        let durable = if plan.recovery_point > 0 { plan.recovery_point } else { i64::MAX };
+        let until = Until { position: u64::MAX, offset: durable };
+        active.verify(Around::Position(0), until, &plan.bounds(None))?;
+        let scope = Scope { from: active.base_offset() + 1, durable };
         recovery::recover(plan, scope, segments, epochs, report)?;
         active.load_tail()?;
     }

@@ -17,6 +17,7 @@ mod append;
 mod flush;
 mod lookup;
 mod read;
+mod recompress;
 mod truncate;
 mod verify;
 

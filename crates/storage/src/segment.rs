@@ -15,6 +15,7 @@ mod integrity;
 mod load;
 mod resync;
 mod search;
+mod space;
 mod verify;
 mod walk;
 
@@ -100,6 +101,8 @@ pub(crate) struct Segment {
     aborted: TransactionIndex,
     tail: Mutex<Tail>,
     integrity: Integrity,
+    /// Up to where blocks of the device are held for the file, or its length, beyond its batches; 0 for neither.
+    held_to: AtomicU64,
 }
 
 /// What only the end of a segment needs.
@@ -143,6 +146,7 @@ impl Segment {
             next_offset: AtomicI64::new(next_offset),
             tail: Mutex::new(tail),
             integrity: Integrity::new(files.size),
+            held_to: AtomicU64::new(0),
         }
     }
 
@@ -312,8 +316,9 @@ impl Segment {
         self.next_offset.fetch_max(range.end_offset, Ordering::AcqRel);
     }
 
-    /// Nothing will be appended any more: the time index gets its closing entry.
+    /// Nothing will be appended any more: the time index gets its closing entry, and space is given back.
     pub(crate) fn close_for_appends(&self) -> Result<(), StorageError> {
+        self.give_back()?;
         let largest = self.largest()?;
         self.times.maybe_push(largest)
     }

@@ -141,7 +141,7 @@ fn note(errors: &mut Vec<RecordError>, index: i32, message: impl FnOnce() -> Str
 }
 
 /// A batch whose checksum fits but whose records do not: its producer made it so, and would again.
-fn refused(error: &BatchError, limit: usize) -> AppendError {
+pub(crate) fn refused(error: &BatchError, limit: usize) -> AppendError {
     match error {
         BatchError::Compression(CompressionError::TooLarge { .. }) => AppendError::DecompressedTooLarge { max: limit },
         other => AppendError::InvalidRecords { reason: other.to_string(), errors: Vec::new() },

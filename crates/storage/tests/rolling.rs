@@ -69,6 +69,37 @@ fn an_offset_too_far_from_the_base_begins_a_segment() {
 }
 
 #[test]
+fn a_preallocated_segment_is_cut_when_it_is_closed_and_its_zeros_when_it_was_not() {
+    let config = Arc::new(LogConfig { segment_bytes: 4_000, preallocate: true, ..LogConfig::default() });
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let log = open(&dir, &config, OpenOptions::default());
+    let lengths = |log: &Log| -> Vec<u64> {
+        let files = fs::read_dir(log.path()).expect("listed");
+        files.iter().filter(|f| f.name.ends_with(".log")).map(|f| f.len).collect()
+    };
+    assert_eq!(lengths(&log), [4_000]);
+    while log.segment_count() < 2 {
+        append(&log, batch(3, "x"));
+    }
+    let all = read_all(&log, 0, || 1 << 20);
+    let first = all.len() as u64 - (log.size_bytes() - lengths(&log)[0]);
+    assert_eq!(lengths(&log), [first, 4_000], "the closed one ends with its last batch");
+    log.flush().expect("synced");
+    let end = log.log_end_offset();
+    drop(log);
+
+    let killed = OpenOptions { recovery_point: end, ..OpenOptions::default() };
+    let log = open(&dir, &config, killed);
+    assert_eq!((log.log_end_offset(), log.damaged()), (end, Vec::new()));
+    assert_eq!(read_all(&log, 0, || 1 << 20), all);
+    append(&log, batch(1, "more"));
+    log.close().expect("closed");
+    assert_eq!(lengths(&log).iter().sum::<u64>(), log.size_bytes());
+}
+
+#[test]
 fn flush_messages_asks_for_a_sync_and_flush_ms_is_left_to_the_flusher() {
     let temp = tempfile::tempdir().expect("a directory");
     let log = opened(&temp, LogConfig { flush_messages: 3, ..LogConfig::default() });

@@ -110,7 +110,6 @@ fn what_would_weaken_security_durability_or_placement_is_refused() {
         ("remote.log.storage.system.enable", "true", "remote storage is not served yet"),
         ("listener.name.plaintext.ssl.client.auth", "required", "TLS and SASL are not served yet"),
         ("process.roles", "broker", "only broker and controller together"),
-        ("compression.type", "zstd", "only `producer` is served yet"),
         ("create.topic.policy.class.name", "x.Policy", "would not be enforced"),
     ] {
         let problems = refused(&[(key, value)]);

@@ -27,6 +27,3 @@ pub(crate) const CORDON: &str = "cordoned log directories are not served yet: re
                                  property, and take the directory out of log.dirs";
 /// Joining a quorum.
 pub(crate) const JOIN: &str = "a controller cannot join another quorum yet; remove the property";
-/// Recompression.
-pub(crate) const RECOMPRESS: &str = "only `producer` is served yet: batches are stored in the codec in which they came; \
-                                     set the codec at the producer";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::config::refusals::{RECOMPRESS, REMOTE};
+use crate::config::refusals::REMOTE;
 use crate::config::row::{Row, rows};
 
 static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Row>> =
@@ -25,16 +25,16 @@ rows! {
         yes("server::config_effects::cleanup_policy_is_kept"), [same("log.cleanup.policy")],
         "`delete` removes old segments, `compact` keeps the last record of each key; until compaction comes a compacted topic only grows.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Medium, PerResource,
-        Refuse(RECOMPRESS), [same("compression.type")],
+        yes("server::config_effects::recompression"), [same("compression.type")],
         "Codec in which batches are stored; `producer` keeps what came.";
     "compression.gzip.level": Int = "-1" where GzipLevel, Medium, PerResource,
-        Warn, [same("compression.gzip.level")],
+        yes("server::config_effects::recompression_levels"), [same("compression.gzip.level")],
         "Level of gzip when the broker compresses.";
     "compression.lz4.level": Int = "9" where Between(1, 17), Medium, PerResource,
         Warn, [same("compression.lz4.level")],
         "Level of lz4 when the broker compresses.";
     "compression.zstd.level": Int = "3" where Between(-131_072, 22), Medium, PerResource,
-        Warn, [same("compression.zstd.level")],
+        yes("server::config_effects::recompression_levels"), [same("compression.zstd.level")],
         "Level of zstd when the broker compresses.";
     "delete.retention.ms": Long = "86400000" where AtLeast(0), Medium, PerResource,
         Warn, [same("log.cleaner.delete.retention.ms")],
@@ -97,7 +97,7 @@ rows! {
         yes("broker::second_follower::min_insync_replicas"), [same("min.insync.replicas")],
         "Replicas in sync, the leader among them, without which a write with acks=all is refused.";
     "preallocate": Boolean = "false" where Any, Medium, PerResource,
-        Warn, [same("log.preallocate")],
+        yes("server::config_effects::preallocated_segments"), [same("log.preallocate")],
         "Whether a segment takes its whole size on disk at once.";
     "remote.copy.lag.bytes": Long = "-1" where AtLeast(-1), Medium, PerResource,
         Warn, [same("log.remote.copy.lag.bytes")],

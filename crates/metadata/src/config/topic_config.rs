@@ -17,7 +17,10 @@ use crate::image::ConfigsImage;
 pub struct TopicConfig {
     pub cleanup_policy_delete: bool,
     pub cleanup_policy_compact: bool,
+    pub compression_gzip_level: i32,
+    pub compression_lz4_level: i32,
     pub compression_type: String,
+    pub compression_zstd_level: i32,
     pub file_delete_delay_ms: i64,
     pub flush_messages: i64,
     pub flush_ms: i64,
@@ -29,6 +32,7 @@ pub struct TopicConfig {
     /// Whether `message.timestamp.type` is LogAppendTime.
     pub message_timestamp_type_append: bool,
     pub min_insync_replicas: usize,
+    pub preallocate: bool,
     pub retention_bytes: i64,
     pub retention_ms: i64,
     pub segment_bytes: usize,
@@ -50,6 +54,7 @@ impl TopicConfig {
         };
         // The table holds these to 31 bits.
         let size = |name| usize::try_from(long(name)).unwrap_or(0);
+        let level = |name| i32::try_from(long(name)).unwrap_or(0);
         let boolean = |name| value(name) == Some(Value::Boolean(true));
         let text = |name| match value(name) {
             Some(Value::Text(text)) => text,
@@ -66,7 +71,10 @@ impl TopicConfig {
         Self {
             cleanup_policy_delete: policies.iter().any(|policy| policy == "delete"),
             cleanup_policy_compact: policies.iter().any(|policy| policy == "compact"),
+            compression_gzip_level: level("compression.gzip.level"),
+            compression_lz4_level: level("compression.lz4.level"),
             compression_type: text("compression.type"),
+            compression_zstd_level: level("compression.zstd.level"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
@@ -77,6 +85,7 @@ impl TopicConfig {
             message_timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             message_timestamp_type_append: text("message.timestamp.type") == "LogAppendTime",
             min_insync_replicas: size("min.insync.replicas"),
+            preallocate: boolean("preallocate"),
             retention_bytes: long("retention.bytes"),
             retention_ms: long("retention.ms"),
             segment_bytes,
@@ -232,14 +241,16 @@ mod tests {
             check_topic_configs(&values).map_err(|e| e.to_string())
         };
         assert_eq!(check(&[("retention.ms", "1"), ("cleanup.policy", "compact,delete")]), Ok(vec![]));
-        assert_eq!(check(&[("preallocate", "true"), ("compression.zstd.level", "3")]), Ok(vec!["preallocate"]));
+        assert_eq!(
+            check(&[("remote.copy.lag.bytes", "5"), ("compression.zstd.level", "4")]),
+            Ok(vec!["remote.copy.lag.bytes"])
+        );
         let refused = |values| check(values).unwrap_err();
         assert_eq!(
             refused(&[("retention.mss", "1")]),
             "topics have no property `retention.mss`; did you mean `retention.ms`?"
         );
         assert_eq!(refused(&[("retention.ms", "-2")]), "`retention.ms` cannot be `-2`: it must be at least -1");
-        assert!(refused(&[("compression.type", "gzip")]).contains("set the codec at the producer"));
         assert!(refused(&[("remote.storage.enable", "true")]).contains("remote storage is not served yet"));
         assert_eq!(
             refused(&[("min.compaction.lag.ms", "5"), ("max.compaction.lag.ms", "4")]),

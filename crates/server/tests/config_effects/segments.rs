@@ -1,6 +1,7 @@
 //! When a segment rolls and what is in its index.
 
 use ottla_client::ProducerRecord;
+use ottla_client::admin::OffsetSpec;
 use ottla_env::fs;
 use ottla_env::time;
 
@@ -75,5 +76,29 @@ fn index_settings() {
         node.create("small", &[]).await;
         node.fill("small", 20, 200).await;
         assert!(node.files("small", ".log").len() > 3);
+    });
+}
+
+#[test]
+fn preallocated_segments() {
+    with_node(&[("log.preallocate", "true"), ("log.segment.bytes", "1048576")], |mut node| async move {
+        node.create("broker", &[]).await;
+        node.create("topic", &[("preallocate", "false")]).await;
+        let length = |node: &Node, topic: &str, segment: &str| {
+            fs::file_len(node.server.data().join(format!("{topic}-0")).join(segment)).unwrap()
+        };
+        let first = "00000000000000000000.log";
+        node.fill("broker", 1, 100_000).await;
+        node.fill("topic", 1, 100_000).await;
+        assert_eq!(length(&node, "broker", first), 1_048_576);
+        assert!((100_000..101_000).contains(&length(&node, "topic", first)));
+        node.fill("broker", 11, 100_000).await;
+        assert!(length(&node, "broker", first) < 1_048_576, "cut when it was closed");
+        // What is left of the last one after a kill is zeros, and they are no records.
+        node.server.kill().unwrap();
+        node.server.start().await.unwrap();
+        assert_eq!(node.offset("broker", OffsetSpec::Latest).await, 12);
+        node.fill("broker", 1, 10).await;
+        assert_eq!(node.offset("broker", OffsetSpec::Latest).await, 13);
     });
 }

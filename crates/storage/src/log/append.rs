@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use ottla_env::{task, time};
 use ottla_protocol::record_batch::{self, BatchHeader};
 
-use super::Log;
+use super::{Log, recompress};
 use crate::config::LogConfig;
 use crate::error::{AppendError, StorageError};
 use crate::loader::create_segment;
@@ -90,6 +90,8 @@ impl Log {
         check_segment_bytes(batches, &config)?;
         let log_append_time = config.log_append_time && origin != AppendOrigin::RaftLeader;
         let summary = check_batches(batches, origin, &config, now_ms, log_append_time)?;
+        let mut repacked = recompress::repacked(batches, origin, &config)?;
+        let batches = repacked.as_deref_mut().unwrap_or(batches);
         let mut appender = self.appender.lock();
         self.check_usable()?;
         if let Some(known) = check_producers(&appender.producers, batches, &summary, origin)? {
@@ -163,9 +165,13 @@ impl Log {
         now_ms: i64,
     ) -> Result<(), AppendError> {
         let segment = self.segment_for(appender, batches.len(), first_offset, summary, config, now_ms)?;
+        segment.reserve_ahead(batches.len() as u64, config.reserve_bytes);
         if let Err(WriteFailed { error, undone }) = segment.append(batches, config.index_interval_bytes) {
             if !undone {
                 self.folder.dir.set_offline(&format!("a failed write could not be taken back: {error}"));
+            } else if !error.may_pass() {
+                // Only want of space or descriptors passes; a device that fails once is not trusted again.
+                self.folder.dir.set_offline(&error.to_string());
             }
             return Err(error.into());
         }
@@ -256,7 +262,7 @@ impl Log {
     }
 }
 
-fn check_segment_bytes(batches: &[u8], config: &LogConfig) -> Result<(), AppendError> {
+pub(super) fn check_segment_bytes(batches: &[u8], config: &LogConfig) -> Result<(), AppendError> {
     if batches.len() > config.segment_bytes {
         return Err(AppendError::LargerThanSegment { size: batches.len(), max: config.segment_bytes });
     }

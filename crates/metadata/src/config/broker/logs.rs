@@ -1,6 +1,6 @@
 //! Log directories, and what a log does unless its topic says otherwise.
 
-use crate::config::refusals::{CORDON, RECOMPRESS};
+use crate::config::refusals::CORDON;
 use crate::config::row::rows;
 
 rows! {
@@ -80,7 +80,7 @@ rows! {
         yes("server::config_effects::index_settings"),
         "Largest index of a segment; a full one rolls the segment.";
     "log.preallocate": Boolean = "false" where Any, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::preallocated_segments"),
         "Whether a segment takes its whole size on disk at once.";
     "log.message.timestamp.type": String = "CreateTime" where OneOf(&["CreateTime", "LogAppendTime"]), Medium, ClusterWide,
         yes("server::config_effects::timestamps"),
@@ -98,16 +98,16 @@ rows! {
         yes("server::config_effects::decompression_bound"),
         "Most bytes to which one batch may decompress when the broker must read it.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), High, ClusterWide,
-        Refuse(RECOMPRESS),
+        yes("server::config_effects::recompression"),
         "Codec in which batches are stored; `producer` keeps what came.";
     "compression.gzip.level": Int = "-1" where GzipLevel, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::recompression_levels"),
         "Level of gzip when the broker compresses.";
     "compression.lz4.level": Int = "9" where Between(1, 17), Medium, ClusterWide,
         Warn,
         "Level of lz4 when the broker compresses.";
     "compression.zstd.level": Int = "3" where Between(-131_072, 22), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::recompression_levels"),
         "Level of zstd when the broker compresses.";
     "log.cleaner.enable": Boolean = "true" where Any, Medium, ReadOnly,
         Warn,
