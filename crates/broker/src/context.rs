@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use ottla_metadata::config::listeners::Listener;
+use ottla_protocol::ErrorCode;
 use ottla_protocol::api::ApiKey;
 use ottla_protocol::frame;
 use ottla_protocol::message::Message;
@@ -98,10 +99,20 @@ impl RequestContext {
         self.broker.authorizer.allows(&self.connection.principal, operation, resource)
     }
 
-    /// How long the client must pause for what it moved.
+    /// How long the client must pause for the bytes that it moved.
     #[must_use]
-    pub fn throttle(&self, kind: QuotaKind, bytes: usize) -> i32 {
-        self.broker.quota.throttle_ms(&self.connection, self.client_id(), kind, bytes)
+    pub fn pause_ms(&self, kind: QuotaKind, bytes: usize) -> i32 {
+        self.broker.quota.throttle_ms(&self.connection, self.client_id(), kind, bytes as u64)
+    }
+
+    /// Counts an error that is answered.
+    pub fn count_error(&self, code: ErrorCode) {
+        self.broker.counters.error(self.api, code);
+    }
+
+    /// As [`Self::count_error`], for a code that somebody else chose: the controller.
+    pub fn count_error_code(&self, code: i16) {
+        self.count_error(ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError));
     }
 
     /// Encodes an answer at the request's version.
@@ -152,9 +163,10 @@ impl RequestContext {
 
     fn finish(&self, mut w: Writer, slices: Vec<FileSlice>) -> Answer {
         frame::finish_response(&mut w);
+        let throttle_time_at = w.throttle_time_at();
         let (bytes, holes) = w.into_parts();
         let permit = self.broker.memory.permit(bytes.len());
-        Answer::Reply(Response { bytes, holes, slices, mute_ms: 0, permit })
+        Answer::Reply(Response { bytes, holes, slices, throttle_time_at, mute_ms: 0, is_exempt: false, permit })
     }
 }
 
@@ -164,10 +176,28 @@ pub struct Response {
     pub(crate) bytes: Vec<u8>,
     pub(crate) holes: Vec<Hole>,
     pub(crate) slices: Vec<FileSlice>,
+    /// Where the bytes say how long the client must pause, if they do.
+    throttle_time_at: Option<usize>,
     /// How long the connection is muted after it (KIP-219).
     pub(crate) mute_ms: i32,
+    /// Whether the request quota does not count it: brokers and controllers among themselves.
+    pub(crate) is_exempt: bool,
     #[expect(dead_code, reason = "held until the response is sent: its bytes count into the memory budget")]
     pub(crate) permit: MemoryPermit,
+}
+
+impl Response {
+    /// Tells the client to pause, if the version has words for it, and mutes the connection as long once it is sent. Of several
+    /// quotas the longest pause counts.
+    fn throttle(&mut self, ms: i32) {
+        if ms > self.mute_ms {
+            self.mute_ms = ms;
+            let place = self.throttle_time_at.and_then(|at| self.bytes.get_mut(at..at + 4));
+            if let Some(place) = place {
+                place.copy_from_slice(&ms.to_be_bytes());
+            }
+        }
+    }
 }
 
 /// A response that is not known yet.
@@ -180,15 +210,29 @@ pub enum Answer {
     /// This, later; requests behind it are handled meanwhile, and answered after it.
     Later(LaterResponse),
     /// Nothing: a produce request with acks=0.
-    Nothing,
+    Nothing {
+        /// How long the connection is muted for it.
+        mute_ms: i32,
+    },
 }
 
 impl Answer {
-    /// Mutes the connection for a while once the answer is sent.
+    /// Lets the client pause: see [`crate::quota`].
     #[must_use]
-    pub fn muted_for(mut self, ms: i32) -> Self {
+    pub fn throttled(mut self, ms: i32) -> Self {
+        match &mut self {
+            Self::Reply(response) => response.throttle(ms),
+            Self::Nothing { mute_ms } => *mute_ms = ms.max(*mute_ms),
+            Self::Later(_) => {}
+        }
+        self
+    }
+
+    /// Leaves it out of the request quota.
+    #[must_use]
+    pub fn exempt(mut self) -> Self {
         if let Self::Reply(response) = &mut self {
-            response.mute_ms = ms;
+            response.is_exempt = true;
         }
         self
     }
@@ -199,7 +243,7 @@ impl fmt::Debug for Answer {
         f.write_str(match self {
             Self::Reply(_) => "Reply",
             Self::Later(_) => "Later",
-            Self::Nothing => "Nothing",
+            Self::Nothing { .. } => "Nothing",
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::broker::Broker;
 use crate::context::{Answer, ConnectionInfo, Refusal, RequestContext};
 use crate::handlers;
 use crate::network::memory::MemoryPermit;
+use crate::quota::Bill;
 use crate::security::authorizer::Operation;
 
 /// One line of the table.
@@ -177,7 +178,10 @@ pub(crate) fn handle(
         body_at: request.body_at,
         permit,
     };
-    through_the_door(cx)
+    match Bill::open(&cx) {
+        None => through_the_door(cx),
+        Some(bill) => bill.charge(|| through_the_door(cx)),
+    }
 }
 
 /// The line of an API.

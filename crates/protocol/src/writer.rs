@@ -55,6 +55,7 @@ pub struct Hole {
 pub struct Writer {
     bytes: Vec<u8>,
     holes: Vec<Hole>,
+    throttle_time_at: Option<usize>,
 }
 
 impl Writer {
@@ -67,14 +68,14 @@ impl Writer {
     /// An empty writer with room for `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), holes: Vec::new() }
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// An empty writer that writes into `buffer`, whose content is dropped and whose memory is used again.
     #[must_use]
     pub fn reusing(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        Self { bytes: buffer, holes: Vec::new() }
+        Self { bytes: buffer, ..Self::default() }
     }
 
     /// Bytes written, holes not counted.
@@ -87,6 +88,19 @@ impl Writer {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Where `ThrottleTimeMs` lies in the bytes, four of them, if what was written has it: how long a client must pause is known
+    /// only when its answer is.
+    #[must_use]
+    pub fn throttle_time_at(&self) -> Option<usize> {
+        self.throttle_time_at
+    }
+
+    /// A response's `ThrottleTimeMs`.
+    pub(crate) fn throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_at = Some(self.bytes.len());
+        self.i32(ms);
     }
 
     /// The bytes and the holes, in order.

@@ -29,7 +29,7 @@ pub(crate) fn handle(cx: RequestContext) -> Result<Answer, Refusal> {
     let request: ApiVersionsRequest<'_> = cx.decode()?;
     let error = verdict(&cx, &request);
     if !error.is_none() {
-        cx.broker.counters.error(error);
+        cx.count_error(error);
         return cx.answer(&ApiVersionsResponse { error_code: error.code(), ..ApiVersionsResponse::default() });
     }
     let kraft_version = Some(("kraft.version", cx.broker.metadata.kraft_version())).filter(|(_, level)| *level > 0);

@@ -34,7 +34,6 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let allowed: Vec<_> = request.topics.iter().filter(|topic| !is_refused(topic.name)).cloned().collect();
     let forwarded = CreatePartitionsRequest { topics: allowed, ..request.clone() };
     let body = match ask(cx, &forwarded).await {
-        Ok(body) if refused.is_empty() => return Ok(cx.answer_raw(&body)),
         Ok(body) => body,
         Err(code) => {
             let asked = forwarded.topics.iter().map(|topic| failed(cx, topic.name, code, sentence(code)));
@@ -43,6 +42,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         }
     };
     let mut response: CreatePartitionsResponse<'_> = forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
+    response.results.iter().for_each(|topic| cx.count_error_code(topic.error_code));
     response.results.extend(refused);
     cx.answer(&response)
 }
@@ -53,7 +53,7 @@ fn failed<'a>(
     code: ErrorCode,
     error_message: Option<&'a str>,
 ) -> CreatePartitionsTopicResult<'a> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     CreatePartitionsTopicResult {
         name,
         error_code: code.code(),

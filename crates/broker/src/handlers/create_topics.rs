@@ -23,7 +23,6 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let (allowed, refused): (Vec<_>, Vec<_>) = request.topics.iter().cloned().partition(may_create);
     let forwarded = CreateTopicsRequest { topics: allowed, ..request.clone() };
     let body = match ask(cx, &forwarded).await {
-        Ok(body) if refused.is_empty() => return Ok(cx.answer_raw(&body)),
         Ok(body) => body,
         Err(code) => {
             let topics = request.topics.iter().map(|topic| failed(cx, topic.name, code)).collect();
@@ -31,12 +30,13 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         }
     };
     let mut response: CreateTopicsResponse<'_> = forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
+    response.topics.iter().for_each(|topic| cx.count_error_code(topic.error_code));
     response.topics.extend(refused.iter().map(|topic| failed(cx, topic.name, ErrorCode::TopicAuthorizationFailed)));
     cx.answer(&response)
 }
 
 fn failed<'a>(cx: &RequestContext, name: &'a str, code: ErrorCode) -> CreatableTopicResult<'a> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     CreatableTopicResult {
         name,
         error_code: code.code(),

@@ -16,7 +16,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for id in &request.groups_names {
         let code = delete(cx, id).await.unwrap_or_else(|code| code);
-        cx.broker.counters.error(code);
+        cx.count_error(code);
         results.push(DeletableGroupResult {
             group_id: id,
             error_code: code.code(),

@@ -36,7 +36,7 @@ fn delete_from<'a>(cx: &RequestContext, topic: &DeleteRecordsTopic<'a>) -> Delet
     let result = |asked: &ottla_protocol::messages::delete_records_request::DeleteRecordsPartition<'_>| {
         let outcome = delete(cx, topic.name, asked.partition_index, asked.offset);
         let (code, low_watermark) = outcome.map_or_else(|code| (code, NO_LOW_WATERMARK), |low| (ErrorCode::None, low));
-        cx.broker.counters.error(code);
+        cx.count_error(code);
         DeleteRecordsPartitionResult {
             partition_index: asked.partition_index,
             low_watermark,

@@ -39,11 +39,11 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         },
     };
     let body = match ask(cx, &forwarded).await {
-        Ok(body) if refused.is_empty() => return Ok(cx.answer_raw(&body)),
         Ok(body) => body,
         Err(code) => return all(cx, &asked, code),
     };
     let mut response: DeleteTopicsResponse<'_> = forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
+    response.responses.iter().for_each(|topic| cx.count_error_code(topic.error_code));
     let code = ErrorCode::TopicAuthorizationFailed;
     response.responses.extend(refused.iter().map(|topic| failed(cx, topic.name, topic.topic_id, code)));
     cx.answer(&response)
@@ -62,7 +62,7 @@ fn all(cx: &RequestContext, asked: &[DeleteTopicState<'_>], code: ErrorCode) -> 
 }
 
 fn failed<'a>(cx: &RequestContext, name: Option<&'a str>, topic_id: Uuid, code: ErrorCode) -> DeletableTopicResult<'a> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     let error_message = match code {
         ErrorCode::TopicDeletionDisabled | ErrorCode::InvalidRequest => {
             Some("delete.topic.enable is false on this broker")

@@ -63,7 +63,7 @@ async fn controllers(cx: &RequestContext) -> Result<Answer, Refusal> {
     let mut response: DescribeClusterResponse<'_> = forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
     match ErrorCode::from_code(response.error_code) {
         Some(ErrorCode::None) => response.cluster_authorized_operations = authorized_operations(cx, &request),
-        refused => cx.broker.counters.error(refused.unwrap_or(ErrorCode::UnknownServerError)),
+        refused => cx.count_error(refused.unwrap_or(ErrorCode::UnknownServerError)),
     }
     cx.answer(&response)
 }
@@ -85,7 +85,7 @@ fn brokers<'a>(cx: &RequestContext, image: &'a MetadataImage, fenced_too: bool) 
 }
 
 fn refuse(cx: &RequestContext, code: ErrorCode, message: Option<&str>) -> Result<Answer, Refusal> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     cx.answer(&DescribeClusterResponse {
         error_code: code.code(),
         error_message: message,

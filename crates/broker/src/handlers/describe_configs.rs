@@ -110,7 +110,7 @@ fn result<'a>(
             DescribeConfigsResult { configs: configs.iter().map(config).collect(), ..named }
         }
         Err((code, message)) => {
-            cx.broker.counters.error(*code);
+            cx.count_error(*code);
             DescribeConfigsResult { error_code: code.code(), error_message: Some(message), ..named }
         }
     }

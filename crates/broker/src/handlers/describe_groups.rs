@@ -26,7 +26,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
             response
         }
         Err(code) => {
-            cx.broker.counters.error(*code);
+            cx.count_error(*code);
             DescribedGroup { group_id: id, error_code: code.code(), ..DescribedGroup::default() }
         }
     });
@@ -42,7 +42,7 @@ fn describe(cx: &RequestContext, id: &str) -> Result<Group, ErrorCode> {
 
 fn group_response<'a>(cx: &RequestContext, group: &'a Group) -> DescribedGroup<'a> {
     let error = if cx.version >= 6 { group.error } else { ErrorCode::None };
-    cx.broker.counters.error(error);
+    cx.count_error(error);
     DescribedGroup {
         error_code: error.code(),
         error_message: group.error_message.as_deref().filter(|_| cx.version >= 6),

@@ -27,7 +27,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: DescribeLogDirsRequest<'_> = cx.decode()?;
     if !cx.authorized(Operation::Describe, Resource::Cluster) {
         let code = ErrorCode::ClusterAuthorizationFailed;
-        cx.broker.counters.error(code);
+        cx.count_error(code);
         return cx.answer(&DescribeLogDirsResponse { error_code: code.code(), ..DescribeLogDirsResponse::default() });
     }
     let asked: Option<BTreeSet<(&str, i32)>> = request

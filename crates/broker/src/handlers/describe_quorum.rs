@@ -9,6 +9,7 @@ use ottla_protocol::messages::describe_quorum_response::DescribeQuorumResponse;
 
 use super::controller_errors::{ask, sentence};
 use crate::context::{Answer, Refusal, RequestContext};
+use crate::forward;
 use crate::security::authorizer::{Operation, Resource};
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
@@ -19,9 +20,16 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         Err(ErrorCode::ClusterAuthorizationFailed)
     };
     match asked {
-        Ok(body) => Ok(cx.answer_raw(&body)),
+        Ok(body) => {
+            let response: DescribeQuorumResponse<'_> =
+                forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
+            cx.count_error_code(response.error_code);
+            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.for_each(|partition| cx.count_error_code(partition.error_code));
+            cx.answer(&response)
+        }
         Err(code) => {
-            cx.broker.counters.error(code);
+            cx.count_error(code);
             cx.answer(&DescribeQuorumResponse {
                 error_code: code.code(),
                 error_message: sentence(code),

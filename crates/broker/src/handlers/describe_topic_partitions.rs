@@ -131,7 +131,7 @@ impl<'a> Page<'a> {
 }
 
 fn error<'a>(cx: &RequestContext, name: &'a str, code: ErrorCode) -> DescribeTopicPartitionsResponseTopic<'a> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     DescribeTopicPartitionsResponseTopic {
         error_code: code.code(),
         name: Some(name),

@@ -110,7 +110,7 @@ fn session_request(cx: &RequestContext, request: &FetchRequest<'_>) -> SessionRe
 
 /// An error for the whole request: at the top from version 7, for each partition before.
 fn refuse(cx: &RequestContext, request: &FetchRequest<'_>, code: ErrorCode) -> Result<Answer, Refusal> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     cx.broker.counters.failed_fetch_requests.add(1);
     let mut response = FetchResponse { error_code: code.code(), ..FetchResponse::default() };
     if cx.version < 7 {
@@ -149,7 +149,7 @@ fn answer(cx: &RequestContext, plan: &FetchPlan, found: Found, reader: Reader) -
         }
         let mut data = partition_data(target, partition, reader, &mut slices);
         if let Some(code) = partition.error() {
-            cx.broker.counters.error(code);
+            cx.count_error(code);
             let topic = target.topic.as_deref().unwrap_or_default();
             if let Some((id, epoch)) = node_endpoints::current_leader(&image, topic, target.index, code)
                 && cx.version >= 12
@@ -174,15 +174,14 @@ fn answer(cx: &RequestContext, plan: &FetchPlan, found: Found, reader: Reader) -
         .into_iter()
         .map(|a| NodeEndpoint { node_id: a.id, host: a.host, port: a.port, rack: a.rack, ..NodeEndpoint::default() })
         .collect();
-    let throttle_time_ms = cx.throttle(QuotaKind::Fetch, found.bytes);
-    let response = FetchResponse {
-        throttle_time_ms,
-        session_id: plan.session_id(),
-        responses,
-        node_endpoints,
-        ..FetchResponse::default()
-    };
-    Ok(cx.answer_with_slices(&response, slices)?.muted_for(throttle_time_ms))
+    let response =
+        FetchResponse { session_id: plan.session_id(), responses, node_endpoints, ..FetchResponse::default() };
+    let answer = cx.answer_with_slices(&response, slices)?;
+    Ok(match reader {
+        // A follower that had to wait would hold up everybody who waits for it.
+        Reader::Follower { .. } => answer.exempt(),
+        _ => answer.throttled(cx.pause_ms(QuotaKind::Fetch, found.bytes)),
+    })
 }
 
 fn partition_data<'a>(

@@ -38,7 +38,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let mut found = Vec::with_capacity(keys.len());
     for key in &keys {
         let coordinator = find(cx, request.key_type, key).await;
-        cx.broker.counters.error(coordinator.code);
+        cx.count_error(coordinator.code);
         found.push(coordinator);
     }
     let response = match found.first() {

@@ -16,11 +16,11 @@ pub(crate) fn handle(cx: RequestContext, operation: Operation) -> Result<Answer,
     if !cx.authorized(operation, Resource::Cluster) {
         return refuse(&cx, ErrorCode::ClusterAuthorizationFailed);
     }
-    Ok(Answer::Later(Box::pin(async move { cx.forward_to_controller().await })))
+    Ok(Answer::Later(Box::pin(async move { cx.forward_to_controller().await.map(Answer::exempt) })))
 }
 
 fn refuse(cx: &RequestContext, code: ErrorCode) -> Result<Answer, Refusal> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     let error_code = code.code();
     match cx.api {
         ApiKey::Vote => cx.answer(&VoteResponse { error_code, ..Default::default() }),

@@ -18,7 +18,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         Err(ErrorCode::CoordinatorLoadInProgress) => ErrorCode::None,
         Err(code) => code,
     };
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     cx.answer(&HeartbeatResponse { error_code: code.code(), ..HeartbeatResponse::default() })
 }
 

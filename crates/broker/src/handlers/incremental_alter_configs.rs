@@ -54,7 +54,6 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         return cx.answer(&IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() });
     }
     let body = match ask(cx, &forwarded).await {
-        Ok(body) if refused.is_empty() => return Ok(cx.answer_raw(&body)),
         Ok(body) => body,
         Err(code) => {
             let asked = forwarded.resources.iter().map(|resource| failed(cx, resource, code, sentence(code)));
@@ -65,6 +64,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     };
     let mut response: IncrementalAlterConfigsResponse<'_> =
         forward::decode(&body, cx.version).map_err(Refusal::Malformed)?;
+    response.responses.iter().for_each(|resource| cx.count_error_code(resource.error_code));
     response.responses.extend(refused);
     cx.answer(&response)
 }
@@ -106,7 +106,7 @@ fn failed<'a>(
     code: ErrorCode,
     error_message: Option<&'a str>,
 ) -> AlterConfigsResourceResponse<'a> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     AlterConfigsResourceResponse {
         error_code: code.code(),
         error_message,

@@ -18,7 +18,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
             InitProducerIdResponse { producer_id, producer_epoch: 0, ..InitProducerIdResponse::default() }
         }
         Err(code) => {
-            cx.broker.counters.error(code);
+            cx.count_error(code);
             InitProducerIdResponse { error_code: code.code(), producer_epoch: -1, ..InitProducerIdResponse::default() }
         }
     };

@@ -19,7 +19,7 @@ use crate::security::authorizer::{Operation, Resource};
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: JoinGroupRequest<'_> = cx.decode()?;
     let response = join(cx, &request).await.unwrap_or_else(|code| JoinResponse::error(request.member_id, code));
-    cx.broker.counters.error(response.error);
+    cx.count_error(response.error);
     answer(cx, &response)
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         Some((_, of_the_member)) if cx.version < 3 && error.is_none() => *of_the_member,
         _ => error,
     };
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     let members = if cx.version < 3 { Vec::new() } else { members.iter().map(member_response).collect() };
     cx.answer(&LeaveGroupResponse { error_code: code.code(), members, ..LeaveGroupResponse::default() })
 }

@@ -15,7 +15,7 @@ use crate::security::authorizer::{Operation, Resource};
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: ListGroupsRequest<'_> = cx.decode()?;
     let (code, listed) = list(cx, &request).map_or_else(|code| (code, Vec::new()), |l| (ErrorCode::None, l));
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     let groups = listed.iter().map(|group| ListedGroup {
         group_id: &group.group_id,
         protocol_type: &group.protocol_type,

@@ -82,7 +82,7 @@ fn partition_response<'a>(
     outcome: Result<TimestampAndOffset, ErrorCode>,
 ) -> ListOffsetsPartitionResponse<'a> {
     let (code, found) = outcome.map_or_else(|code| (code, NOTHING), |found| (ErrorCode::None, found));
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     ListOffsetsPartitionResponse {
         partition_index: index,
         error_code: code.code(),

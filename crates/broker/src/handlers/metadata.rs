@@ -112,7 +112,7 @@ fn answer(
                 ..known(cx, image, topic)
             },
             Asked::Error { name, id, code } => {
-                cx.broker.counters.error(*code);
+                cx.count_error(*code);
                 MetadataResponseTopic {
                     error_code: code.code(),
                     // Before version 12 a name cannot be null.

@@ -118,7 +118,7 @@ fn answer(cx: &RequestContext, request: &OffsetCommitRequest<'_>, verdicts: &Ver
         let mut partitions = Vec::with_capacity(row.len());
         for (partition, verdict) in topic.partitions.iter().zip(row) {
             let code = verdict.unwrap_or(ErrorCode::UnknownServerError);
-            cx.broker.counters.error(code);
+            cx.count_error(code);
             partitions.push(OffsetCommitResponsePartition {
                 partition_index: partition.partition_index,
                 error_code: code.code(),

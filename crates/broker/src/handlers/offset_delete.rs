@@ -42,7 +42,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
 }
 
 fn refuse(cx: &RequestContext, code: ErrorCode) -> Result<Answer, Refusal> {
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     cx.answer(&OffsetDeleteResponse { error_code: code.code(), ..OffsetDeleteResponse::default() })
 }
 
@@ -86,7 +86,7 @@ fn answer(cx: &RequestContext, request: &OffsetDeleteRequest<'_>, verdicts: &Ver
         let mut partitions = Vec::with_capacity(row.len());
         for (partition, verdict) in topic.partitions.iter().zip(row) {
             let code = verdict.unwrap_or(ErrorCode::UnknownServerError);
-            cx.broker.counters.error(code);
+            cx.count_error(code);
             partitions.push(OffsetDeleteResponsePartition {
                 partition_index: partition.partition_index,
                 error_code: code.code(),

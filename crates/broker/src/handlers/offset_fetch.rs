@@ -146,7 +146,7 @@ fn refused(cx: &RequestContext, code: ErrorCode, asked: Option<Vec<Asked>>) -> O
         partitions: a.partitions.into_iter().map(|p| failed(p, code)).collect(),
     });
     let topics = topics.collect();
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     OfGroup { code, topics }
 }
 

@@ -38,7 +38,7 @@ fn end_of_epoch<'a>(cx: &RequestContext, topic: &str, asked: &OffsetForLeaderPar
         Ok((epoch, end_offset)) => (ErrorCode::None, epoch, end_offset),
         Err(code) => (code, -1, -1),
     };
-    cx.broker.counters.error(code);
+    cx.count_error(code);
     EpochEndOffset {
         error_code: code.code(),
         partition: asked.partition,

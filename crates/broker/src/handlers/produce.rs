@@ -82,7 +82,7 @@ pub(crate) fn handle(mut cx: RequestContext) -> Result<Answer, Refusal> {
             }
             Err(outcome) => outcome,
         };
-        cx.broker.counters.error(outcome.code);
+        cx.count_error(outcome.code);
         outcomes.push(outcome);
     }
     let counters = &cx.broker.counters;
@@ -93,7 +93,7 @@ pub(crate) fn handle(mut cx: RequestContext) -> Result<Answer, Refusal> {
     }
     match (plan.acks, failed) {
         (0, Some(code)) => Err(Refusal::UnacknowledgedProduceFailed(code)),
-        (0, None) => Ok(Answer::Nothing),
+        (0, None) => Ok(Answer::Nothing { mute_ms: cx.pause_ms(QuotaKind::Produce, plan.record_bytes) }),
         _ if waits.is_empty() => answer(&cx, &plan, &outcomes),
         _ => Ok(Answer::Later(Box::pin(async move {
             delayed::wait(&waits, plan.timeout_ms, &mut outcomes).await;
@@ -278,9 +278,8 @@ fn answer(cx: &RequestContext, plan: &Plan, outcomes: &[Outcome]) -> Result<Answ
         .into_iter()
         .map(|a| NodeEndpoint { node_id: a.id, host: a.host, port: a.port, rack: a.rack, ..NodeEndpoint::default() })
         .collect();
-    let throttle_time_ms = cx.throttle(QuotaKind::Produce, plan.record_bytes);
-    let response = ProduceResponse { responses, throttle_time_ms, node_endpoints, ..ProduceResponse::default() };
-    Ok(cx.answer(&response)?.muted_for(throttle_time_ms))
+    let response = ProduceResponse { responses, node_endpoints, ..ProduceResponse::default() };
+    Ok(cx.answer(&response)?.throttled(cx.pause_ms(QuotaKind::Produce, plan.record_bytes)))
 }
 
 fn record_error<'a>(error: &'a (i32, String)) -> BatchIndexAndErrorMessage<'a> {

@@ -13,7 +13,7 @@ use crate::security::authorizer::{Operation, Resource};
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: SyncGroupRequest<'_> = cx.decode()?;
     let response = sync(cx, &request).await.unwrap_or_else(SyncResponse::error);
-    cx.broker.counters.error(response.error);
+    cx.count_error(response.error);
     cx.answer(&SyncGroupResponse {
         error_code: response.error.code(),
         protocol_type: response.protocol_type.as_deref(),

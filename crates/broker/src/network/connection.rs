@@ -58,9 +58,22 @@ enum InFlight {
         request: Request,
         later: LaterResponse,
     },
-    Nothing,
+    Nothing {
+        mute_ms: i32,
+    },
     /// The connection ends here.
     End(End),
+}
+
+impl InFlight {
+    /// How long the connection rests after it.
+    fn mute_ms(&self) -> i32 {
+        match self {
+            Self::Ready(response) => response.mute_ms,
+            Self::Nothing { mute_ms } => *mute_ms,
+            Self::Pending { .. } | Self::End(_) => 0,
+        }
+    }
 }
 
 /// A read buffer and what it counts for; parked in the pulse while the connection is idle, where it may be dropped.
@@ -216,7 +229,8 @@ impl Connection {
         match dispatch::handle(&self.broker, &self.info, &request, frame, permit) {
             Ok(Answer::Reply(response)) => Some(InFlight::Ready(response)),
             Ok(Answer::Later(later)) => Some(InFlight::Pending { request, later }),
-            Ok(Answer::Nothing) => None,
+            Ok(Answer::Nothing { mute_ms: ..=0 }) => None,
+            Ok(Answer::Nothing { mute_ms }) => Some(InFlight::Nothing { mute_ms }),
             Err(cause) => Some(InFlight::End(refused(&request, cause))),
         }
     }
@@ -246,14 +260,18 @@ impl Connection {
     async fn send_ready(&mut self) -> Result<(), End> {
         loop {
             let (mut ready, mut mute_ms) = (Vec::new(), 0);
-            while let Some(InFlight::Ready(_) | InFlight::Nothing) = self.in_flight.front() {
-                if let Some(InFlight::Ready(response)) = self.in_flight.pop_front() {
-                    mute_ms = mute_ms.max(response.mute_ms);
+            while let Some(known) =
+                self.in_flight.pop_front_if(|slot| matches!(slot, InFlight::Ready(_) | InFlight::Nothing { .. }))
+            {
+                mute_ms = mute_ms.max(known.mute_ms());
+                if let InFlight::Ready(response) = known {
                     ready.push(response);
                 }
             }
             if !ready.is_empty() {
                 self.send(&ready).await?;
+            }
+            if !ready.is_empty() || mute_ms > 0 {
                 self.mute(mute_ms).await;
                 // Frames that waited because too many answers were outstanding.
                 self.handle_frames();
@@ -306,7 +324,7 @@ fn drive_pending(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Po
                 *later = more;
                 cx.waker().wake_by_ref();
             }
-            Poll::Ready(Ok(Answer::Nothing)) => *slot = InFlight::Nothing,
+            Poll::Ready(Ok(Answer::Nothing { mute_ms })) => *slot = InFlight::Nothing { mute_ms },
             Poll::Ready(Err(cause)) => *slot = InFlight::End(refused(request, cause)),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ottla_broker::Broker;
 use ottla_broker::broker::Parts;
 use ottla_broker::lifecycle::{self, BoundListener, Running};
+use ottla_broker::quota::{Quota, Unlimited};
 use ottla_broker::security::authorizer::{AllowAll, Authorizer};
 use ottla_env::net::{TcpListener, TcpStream};
 use ottla_env::task::Runtime;
@@ -82,7 +83,7 @@ pub fn with_authorizer<F: Future<Output = ()>>(
 ) {
     let dir = tempfile::tempdir().unwrap();
     Runtime::new(2).unwrap().block_on(async {
-        let rig = Rig::start(dir, authorizer, controller, replicas, flags).await;
+        let rig = Rig::start(dir, Guards { authorizer, ..Guards::default() }, controller, replicas, flags).await;
         scenario(rig).await;
     });
 }
@@ -92,15 +93,37 @@ pub fn with_written_logs<F: Future<Output = ()>>(write: impl FnOnce(&Path), scen
     let dir = tempfile::tempdir().unwrap();
     write(dir.path());
     Runtime::new(2).unwrap().block_on(async {
-        let rig = Rig::start(dir, Arc::new(AllowAll), Arc::new(NobodyHome), &[1], &[]).await;
+        let rig = Rig::start(dir, Guards::default(), Arc::new(NobodyHome), &[1], &[]).await;
         scenario(rig).await;
     });
+}
+
+/// As [`with_broker`], with somebody to say who must pause.
+pub fn with_quota<F: Future<Output = ()>>(quota: Arc<dyn Quota>, replicas: &[i32], scenario: impl FnOnce(Rig) -> F) {
+    let dir = tempfile::tempdir().unwrap();
+    let guards = Guards { quota, ..Guards::default() };
+    Runtime::new(2).unwrap().block_on(async {
+        let rig = Rig::start(dir, guards, Arc::new(NobodyHome), replicas, &[]).await;
+        scenario(rig).await;
+    });
+}
+
+/// Who is asked before a client is served.
+struct Guards {
+    authorizer: Arc<dyn Authorizer>,
+    quota: Arc<dyn Quota>,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self { authorizer: Arc::new(AllowAll), quota: Arc::new(Unlimited) }
+    }
 }
 
 impl Rig {
     async fn start(
         dir: tempfile::TempDir,
-        authorizer: Arc<dyn Authorizer>,
+        guards: Guards,
         controller: Arc<dyn ControllerDoor>,
         replicas: &[i32],
         flags: &[&str],
@@ -122,7 +145,8 @@ impl Rig {
             metadata: loader.view(),
             controller,
         });
-        Arc::get_mut(&mut broker).expect("nobody else has it yet").authorizer = authorizer;
+        let own = Arc::get_mut(&mut broker).expect("nobody else has it yet");
+        (own.authorizer, own.quota) = (guards.authorizer, guards.quota);
         loader.add_publisher(Arc::clone(&broker.replicas) as _);
         loader.add_publisher(Arc::clone(&broker.groups) as _);
         let listener = config.broker_listeners().next().unwrap().clone();

@@ -71,6 +71,8 @@ impl Emitter<'_> {
                 "match &self.{id} {{ None => w.i8(-1), Some(x) => {{ w.i8(1); x.encode_body(w, version)?; }} }}"
             ),
             (Type::Struct(_), false) => format!("self.{id}.encode_body(w, version)?;"),
+            // Who sends the response may still have to change it.
+            (Type::Int32, _) if f.name == "ThrottleTimeMs" => format!("w.throttle_time_ms(self.{id});"),
             (ty, _) => format!("w.{}(self.{id});", primitive(ty)),
         };
         let null_from = f.nullable.and_then(|n| Self::condition(n, f.versions.intersect(context)?));

@@ -44,6 +44,9 @@ pub(crate) struct Codec {
     pub(crate) decode: fn(&[u8], i16) -> Result<usize, DecodeError>,
     /// Reads the message to the last byte and writes it.
     pub(crate) decode_encode: fn(&[u8], i16) -> Vec<u8>,
+    /// Writes the message that the bytes hold, writes a throttle time over its place, and gives in words what is read from that;
+    /// `None` if there is no such place.
+    pub(crate) throttled: fn(&[u8], i16, i32) -> Option<String>,
     /// Whether two readings give equal messages.
     pub(crate) same: fn(&[u8], &[u8], i16) -> bool,
 }
@@ -67,6 +70,16 @@ pub(crate) fn codecs() -> Vec<Codec> {
                     let mut w = Writer::new();
                     message.encode(&mut w, version).unwrap_or_else(|e| panic!("{} {version}: {e}", $name::NAME));
                     w.into_bytes()
+                },
+                throttled: |bytes, version, ms| {
+                    let mut w = Writer::new();
+                    let message = $name::decode(&mut Reader::new(bytes), version).expect("a sample can be read");
+                    message.encode(&mut w, version).expect("what was read can be written");
+                    let at = w.throttle_time_at()?;
+                    let mut bytes = w.into_bytes();
+                    bytes[at..at + 4].copy_from_slice(&ms.to_be_bytes());
+                    let read = $name::decode(&mut Reader::new(&bytes), version).expect("only a number has changed");
+                    Some(format!("{read:?}"))
                 },
                 same: |a, b, version| {
                     let read = |bytes| $name::decode(&mut Reader::new(bytes), version);
