@@ -97,7 +97,10 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     let log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
-    epochs.truncate_from_end(log_end_offset);
+    if epochs.truncate_from_end(log_end_offset) {
+        tracing::warn!(path = %epochs_path.display(), log_end_offset,
+            "leader epochs begin behind the end of the log: records were cut off, or lost, since they were noted");
+    }
     epochs.truncate_from_start(log_start_offset);
     let trusted = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
     let unsound = forget_unsound_aborted(plan, &segments, &files)?;

@@ -124,6 +124,16 @@ impl Log {
         if !options.clean_shutdown || loaded.log_end_offset == loaded.log_start_offset {
             folder.unsettle();
         }
+        if options.high_watermark > loaded.log_end_offset {
+            // Without a sync before they were acknowledged, a loss of power takes them.
+            tracing::error!(
+                topic,
+                partition,
+                log_end_offset = loaded.log_end_offset,
+                high_watermark = options.high_watermark,
+                "records that consumers may have seen are gone: the log ends before its high watermark. It goes on at its end"
+            );
+        }
         let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, loaded.log_end_offset);
         let mut producers = loaded.producers;
         producers.set_high_watermark(high_watermark);

@@ -50,6 +50,11 @@ impl SnapshotFiles {
     pub(crate) fn latest(&self, offset: i64) -> Result<Option<(i64, ProducerState)>, StorageError> {
         let mut offsets = self.offsets.lock();
         let above: Vec<_> = offsets.range(offset + 1..).copied().collect();
+        if let Some(newest) = above.last() {
+            let path = self.folder.path();
+            tracing::warn!(path = %path.display(), snapshot = newest, offset,
+                "producer snapshots are newer than what is known to be on the device, and are removed");
+        }
         self.remove(&mut offsets, &above)?;
         while let Some(newest) = offsets.last().copied() {
             let path = self.folder.file(&offset_file(newest, SNAPSHOT));

@@ -173,6 +173,9 @@ impl Log {
         );
         self.or_offline(self.delete_segments(gone))?;
         self.snapshots.remove_before(first)?;
+        drop(appender);
+        // A crash would bring them back, and the log start with them.
+        self.or_offline_unless_full(fs::sync_dir(self.path()).map_err(StorageError::from))?;
         Ok(count)
     }
 
