@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::count::Count;
+use crate::licences;
 use crate::shell::{Cmd, has, timed};
 use crate::tidy;
 
@@ -45,7 +46,8 @@ pub(crate) fn steps(count: &mut Count) {
             .env("RUSTDOCFLAGS", "-D warnings")
             .run()
     });
-    step("check: licences", &["cargo-deny"], &|| Cmd::cargo(["deny", "check", "licenses", "bans"]).run());
+    step("check: licences", &[], &licences::check);
+    step("check: bans", &["cargo-deny"], &|| Cmd::cargo(["deny", "check", "licenses", "bans"]).run());
 }
 
 /// Formats, and lets clippy repair what it can.

@@ -3,6 +3,7 @@
 //! ```text
 //! main.rs      the verbs                      tidy/      the shape of the tree, as an ordinary test
 //! check.rs     read-only: fmt, clippy, ...    prepare/   what the rings need, fetched into target/
+//! licences.rs  deny.toml, without cargo-deny
 //! rings.rs     `test`: every ring, counted    compat/    foreign clients against a broker
 //! count.rs     reads what test runners print  shell.rs   child processes, time, the tree's root
 //! ```
@@ -17,6 +18,7 @@
 mod check;
 mod compat;
 mod count;
+mod licences;
 mod prepare;
 mod rings;
 mod shell;
