@@ -18,7 +18,7 @@ use crate::rings;
 use crate::shell::{root, target};
 use driver::Driver;
 use exchange::Route;
-use peer::{Broker, Peer, Place};
+use peer::{Broker, Peer, Place, Quorum};
 
 /// What the verb was asked for.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ pub(crate) fn verb(args: &[String]) -> Result<()> {
     let options = Options::parse(args)?;
     let only_exchange = !options.clients.is_empty() && options.clients.iter().all(|name| name.starts_with("exchange"));
     let mut prepared = if only_exchange { prepare::kafka_alone(&root()) } else { prepare::everything(&root()) };
-    if options.full {
+    if options.full && !only_exchange {
         prepare::more_clients(&root(), &mut prepared);
     }
     prepared.lacking.iter().for_each(|lack| println!("lacking: {lack}"));
@@ -152,7 +152,7 @@ fn against_one_broker(
     dir: &Path,
     drivers: &[Driver],
 ) -> Result<()> {
-    let mut broker = Broker::start(options.peer, prepared, &Place::new(dir, &[])?, "broker.log")?;
+    let mut broker = Broker::start(options.peer, prepared, &Place::new(dir, Quorum::Static, &[])?, "broker.log")?;
     let mut outcomes = Vec::new();
     for driver in drivers {
         match driver.run(&broker, dir, &[]) {

@@ -16,6 +16,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -85,7 +86,14 @@ final class Clients {
     static void awaitLeaders(String topic, int partitions) throws Exception {
         Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
         for (int partition = 0; partition < partitions; partition++) latest.put(partition(topic, partition), OffsetSpec.latest());
-        get(admin.listOffsets(latest).all());
+        until(topic + " is led", () -> {
+            try {
+                get(admin.listOffsets(latest).all());
+                return true;
+            } catch (UnknownTopicOrPartitionException e) {
+                return false; // the broker has not heard of it yet
+            }
+        });
     }
 
     /**

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::peer::{Broker, Peer, Place};
+use super::peer::{Broker, Peer, Place, Quorum};
 use super::{Outcome, Step};
 use crate::prepare::Prepared;
 use crate::shell::{Cmd, has, root};
@@ -37,6 +37,7 @@ pub(super) struct Route {
     pub(super) name: &'static str,
     first: Peer,
     end: End,
+    quorum: Quorum,
     extra: &'static [(&'static str, &'static str)],
 }
 
@@ -49,16 +50,30 @@ const PLAIN: &[(&str, &str)] = &[
     ("log.initial.task.delay.ms", "500"),
 ];
 
+/// A metadata snapshot every few records, so that each broker starts from the other's.
+const SNAPSHOTS: &[(&str, &str)] = &[("metadata.log.max.record.bytes.between.snapshots", "2000")];
+
+const fn route(name: &'static str, first: Peer, end: End) -> Route {
+    Route { name, first, end, quorum: Quorum::Static, extra: &[] }
+}
+
 const ROUTES: [Route; 4] = [
-    Route { name: "exchange-kafka-ottla-kafka-stop", first: Peer::Kafka, end: End::Stop, extra: &[] },
-    Route { name: "exchange-kafka-ottla-kafka-kill", first: Peer::Kafka, end: End::Kill, extra: &[] },
-    Route { name: "exchange-ottla-kafka-ottla-stop", first: Peer::Ottla, end: End::Stop, extra: &[] },
-    Route { name: "exchange-ottla-kafka-ottla-kill", first: Peer::Ottla, end: End::Kill, extra: &[] },
+    route("exchange-kafka-ottla-kafka-stop", Peer::Kafka, End::Stop),
+    route("exchange-kafka-ottla-kafka-kill", Peer::Kafka, End::Kill),
+    route("exchange-ottla-kafka-ottla-stop", Peer::Ottla, End::Stop),
+    route("exchange-ottla-kafka-ottla-kill", Peer::Ottla, End::Kill),
+];
+
+const MORE_ROUTES: [Route; 3] = [
+    Route { extra: SNAPSHOTS, ..route("exchange-kafka-ottla-kafka-snapshots", Peer::Kafka, End::Kill) },
+    Route { extra: SNAPSHOTS, ..route("exchange-ottla-kafka-ottla-snapshots", Peer::Ottla, End::Stop) },
+    Route { quorum: Quorum::Dynamic, ..route("exchange-kafka-ottla-kafka-dynamic", Peer::Kafka, End::Stop) },
 ];
 
 /// Every way; with `full` the longer ones too.
-pub(super) fn all(_full: bool) -> Vec<Route> {
-    ROUTES.to_vec()
+pub(super) fn all(full: bool) -> Vec<Route> {
+    let more: &[Route] = if full { &MORE_ROUTES } else { &[] };
+    ROUTES.iter().chain(more).copied().collect()
 }
 
 impl Route {
@@ -115,7 +130,7 @@ struct Way<'a> {
 impl Way<'_> {
     fn go(&mut self, server: &Path, classes: &Path) -> Result<()> {
         std::fs::create_dir_all(&self.dir)?;
-        let place = Place::new(&self.dir, &[PLAIN, self.route.extra].concat())?;
+        let place = Place::new(&self.dir, self.route.quorum, &[PLAIN, self.route.extra].concat())?;
         let (first, other) = match self.route.first {
             Peer::Kafka => (Peer::Kafka, Peer::Ottla),
             Peer::Ottla => (Peer::Ottla, Peer::Kafka),

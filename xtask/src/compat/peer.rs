@@ -24,6 +24,15 @@ pub(super) enum Peer {
     Kafka,
 }
 
+/// How the voters of the metadata quorum are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quorum {
+    /// From the properties.
+    Static,
+    /// From the metadata log (KIP-853).
+    Dynamic,
+}
+
 /// Where a broker lives: its directory with properties, data and log, and its ports. More than one broker may live there, one
 /// after another.
 #[derive(Debug, Clone)]
@@ -31,14 +40,15 @@ pub(super) struct Place {
     dir: PathBuf,
     port: u16,
     controller_port: u16,
+    quorum: Quorum,
 }
 
 impl Place {
     /// Free ports, and the properties of one node with `extra` ones on top.
-    pub(super) fn new(dir: &Path, extra: &[(&str, &str)]) -> Result<Self> {
+    pub(super) fn new(dir: &Path, quorum: Quorum, extra: &[(&str, &str)]) -> Result<Self> {
         let (port, controller_port) = two_free_ports()?;
-        let place = Self { dir: dir.to_owned(), port, controller_port };
-        let mut text = properties(port, controller_port, &place.data());
+        let place = Self { dir: dir.to_owned(), port, controller_port, quorum };
+        let mut text = properties(port, controller_port, quorum, &place.data());
         for (name, value) in extra {
             writeln!(text, "{name}={value}").expect("writing to a string cannot fail");
         }
@@ -79,7 +89,7 @@ impl Broker {
                 .args([&config])
                 .without("OTTLA_BIN")
                 .spawn_to(&log)?,
-            Peer::Kafka => kafka(prepared, &config, &data)?.spawn_to(&log)?,
+            Peer::Kafka => kafka(prepared, place)?.spawn_to(&log)?,
         };
         let controller = format!("127.0.0.1:{}", place.controller_port);
         let mut broker = Self { child, log, bootstrap: place.bootstrap(), controller, data };
@@ -135,12 +145,16 @@ impl Drop for Broker {
 }
 
 /// One node that is broker and controller; the rest are Kafka's defaults as far as one node allows.
-fn properties(port: u16, controller_port: u16, data: &Path) -> String {
+fn properties(port: u16, controller_port: u16, quorum: Quorum, data: &Path) -> String {
+    let voters = match quorum {
+        Quorum::Static => format!("controller.quorum.voters=1@127.0.0.1:{controller_port}"),
+        Quorum::Dynamic => format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}"),
+    };
     let mut text = String::new();
     for line in [
         "process.roles=broker,controller".to_owned(),
         "node.id=1".to_owned(),
-        format!("controller.quorum.voters=1@127.0.0.1:{controller_port}"),
+        voters,
         format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"),
         format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
         "controller.listener.names=CONTROLLER".to_owned(),
@@ -160,7 +174,7 @@ fn properties(port: u16, controller_port: u16, data: &Path) -> String {
 }
 
 /// Formats the directory if it is new, and makes the command that starts Apache Kafka.
-fn kafka(prepared: &Prepared, config: &Path, data: &Path) -> Result<Cmd> {
+fn kafka(prepared: &Prepared, place: &Place) -> Result<Cmd> {
     let jars = prepared.server.as_ref().context("Apache Kafka's jars are not there")?;
     let java = || {
         let logging = root().join("compat/kafka-peer/log4j2.xml");
@@ -168,13 +182,12 @@ fn kafka(prepared: &Prepared, config: &Path, data: &Path) -> Result<Cmd> {
             .args(["-Xmx1G", "-cp"])
             .args([format!("{}/*", jars.display()), format!("-Dlog4j2.configurationFile={}", logging.display())])
     };
-    if !data.join("meta.properties").exists() {
-        java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"])
-            .args([config])
-            .output()?;
+    if !place.data().join("meta.properties").exists() {
+        let alone: &[&str] = if place.quorum == Quorum::Dynamic { &["--standalone"] } else { &[] };
+        let format = java().args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk"]).args(alone);
+        format.args(["-c"]).args([place.config()]).output()?;
     }
-    Ok(java().args(["kafka.Kafka"]).args([config]))
+    Ok(java().args(["kafka.Kafka"]).args([place.config()]))
 }
 
 /// Bound together, so that they differ.
