@@ -39,8 +39,8 @@ final class More {
     }
 
     private static String topics(String who) throws Exception {
-        Clients.create("born-on-" + who, 2, Map.of("segment.ms", "10000", "retention.bytes", "-1"));
-        try (var producer = Clients.producer(Map.of("compression.type", "gzip"))) {
+        Clients.create("born-on-" + who, 2, Map.of("segment.ms", "10000", "compression.type", "gzip"));
+        try (var producer = Clients.producer(Map.of("compression.type", "lz4"))) {
             Clients.send(producer, "born-on-" + who, 1, 0, 50, 50);
         }
         Fill.remove("reborn");
