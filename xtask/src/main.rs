@@ -5,6 +5,7 @@
 //! check.rs     read-only: fmt, clippy, ...    prepare/   what the rings need, fetched into target/
 //! licences.rs  deny.toml, without cargo-deny
 //! rings.rs     `test`: every ring, counted    compat/    foreign clients against a broker
+//! simulation.rs   `sim`: seeds and replays
 //! count.rs     reads what test runners print  shell.rs   child processes, time, the tree's root
 //! ```
 //!
@@ -22,6 +23,7 @@ mod licences;
 mod prepare;
 mod rings;
 mod shell;
+mod simulation;
 mod tidy;
 
 use std::process::ExitCode;
@@ -36,7 +38,10 @@ cargo xtask VERB
   fix                 write: fmt, and what clippy can repair
   tidy                the map, the arrows, the walls and the sizes agree with the tree
   test                everything, installing what is missing; ends with one line of counts
-  sim [SEED]          the cluster in one thread with virtual time and faults; SEED replays one run
+  sim [SEED]          everything that is simulated: one thread, virtual time, faults; SEED replays one run
+  sim NAME SEED [BUG] one run of one simulation (storage, ...), told step by step, with a planted bug if one is named
+  sim NAME --many N [FIRST]
+                      N seeds of one simulation, built for release
   crash [SECONDS]     kill -9 in a loop under load, then a checker over what was acknowledged
   compat [--full] [--write] [--peer kafka] [CLIENT...]
                       foreign clients against Ottla (or Apache Kafka), and the exchange of directories with it;
@@ -69,7 +74,7 @@ fn run(args: &[String]) -> Result<()> {
         "fix" => check::fix(),
         "tidy" => tidy::report(),
         "test" => rings::test(),
-        "sim" => rings::sim(rest.first().map(String::as_str)),
+        "sim" => simulation::verb(rest),
         "crash" => rings::crash(rest.first().map(String::as_str)),
         "compat" => compat::verb(rest),
         "bench" => {

@@ -6,7 +6,6 @@
 //! ```
 //! A ring that fails does not stop those after it: one run tells all.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,7 +14,7 @@ use anyhow::{Result, bail};
 use crate::count::Count;
 use crate::prepare::{self, Prepared};
 use crate::shell::{Cmd, root, target, timed};
-use crate::{check, compat};
+use crate::{check, compat, simulation};
 
 /// The test of the testkit that kills a broker under load.
 const CRASH_TEST: &str = "kill_nine";
@@ -51,7 +50,7 @@ pub(crate) fn test() -> Result<()> {
         Ok(())
     });
     ring(&mut total, "cargo test", |count| workspace(count, &prepared));
-    ring(&mut total, "simulation", |count| simulation(count, None));
+    ring(&mut total, "simulation", simulation::everything);
     ring(&mut total, "compat", |count| {
         count.add(compat::run(&compat::Options::default(), &prepared)?);
         Ok(())
@@ -95,38 +94,8 @@ fn workspace(count: &mut Count, prepared: &Prepared) -> Result<()> {
     cargo_test(count, cmd)
 }
 
-/// `--cfg sim` in a target directory of its own: the flag would otherwise rebuild the whole tree each time it changes.
-fn simulation(count: &mut Count, seed: Option<&str>) -> Result<()> {
-    let dir = target().join("sim");
-    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--target-dir"]).args([&dir]);
-    for (package, test) in simulated()? {
-        cmd = cmd.args(["--package".into(), format!("ottla-{package}"), "--test".into(), test]);
-    }
-    if let Some(seed) = seed {
-        cmd = cmd.env("OTTLA_SEED", seed);
-    }
-    let flags = std::env::var("RUSTFLAGS").map_or_else(|_| "--cfg sim".to_owned(), |own| format!("{own} --cfg sim"));
-    cargo_test(count, cmd.args(["--", "--show-output"]).env("RUSTFLAGS", flags))
-}
-
-/// The simulated tests, by convention `crates/<package>/tests/sim_<what>.rs`.
-fn simulated() -> Result<BTreeSet<(String, String)>> {
-    let mut found = BTreeSet::new();
-    for package in std::fs::read_dir(root().join("crates"))? {
-        let package = package?;
-        // Many crates have no tests folder.
-        for file in std::fs::read_dir(package.path().join("tests")).into_iter().flatten() {
-            let name = file?.file_name().to_string_lossy().into_owned();
-            if let Some(test) = name.strip_suffix(".rs").filter(|test| test.starts_with("sim_")) {
-                found.insert((package.file_name().to_string_lossy().into_owned(), test.to_owned()));
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// Runs a `cargo test` and prints of it what a reader needs: results, failures, and what did not run.
-fn cargo_test(count: &mut Count, cmd: Cmd) -> Result<()> {
+pub(crate) fn cargo_test(count: &mut Count, cmd: Cmd) -> Result<()> {
     let mut quiet = false; // inside the output of tests that passed
     let success = cmd.lines(|line| {
         count.read(line);
@@ -147,11 +116,6 @@ fn cargo_test(count: &mut Count, cmd: Cmd) -> Result<()> {
     Ok(())
 }
 
-/// The simulation alone; with a seed, that one run.
-pub(crate) fn sim(seed: Option<&str>) -> Result<()> {
-    alone(|count| simulation(count, seed))
-}
-
 /// The crash ring alone, for as long as asked.
 pub(crate) fn crash(seconds: Option<&str>) -> Result<()> {
     build_release()?;
@@ -163,7 +127,7 @@ pub(crate) fn crash(seconds: Option<&str>) -> Result<()> {
     alone(|count| cargo_test(count, cmd))
 }
 
-fn alone(work: impl FnOnce(&mut Count) -> Result<()>) -> Result<()> {
+pub(crate) fn alone(work: impl FnOnce(&mut Count) -> Result<()>) -> Result<()> {
     let mut count = Count::default();
     let result = work(&mut count);
     println!("{count}");

@@ -140,7 +140,24 @@ pub(crate) fn parent(path: &Path) -> &Path {
 
 /// The same error, with the operation and the path in its message and the kind kept.
 pub(crate) fn named(operation: &str, path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{operation} {}: {error}", path.display()))
+    let text = format!("{operation} {}: {error}", path.display());
+    io::Error::new(error.kind(), Named { text, os_error: error.raw_os_error() })
+}
+
+/// Whether it is the device that failed (EIO), rather than that space, descriptors, names or rights are missing.
+#[must_use]
+pub fn is_device_failure(error: &io::Error) -> bool {
+    let named = error.get_ref().and_then(|inner| inner.downcast_ref::<Named>());
+    let os_error = named.map_or_else(|| error.raw_os_error(), |named| named.os_error);
+    os_error == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// An error of the system in words that name the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Named {
+    text: String,
+    os_error: Option<i32>,
 }
 
 #[cfg(all(test, not(sim)))]

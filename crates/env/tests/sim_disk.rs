@@ -116,6 +116,8 @@ fn faults_come_as_asked() {
         main.set_disk_faults(DiskFaults { read_errors: 1_000_000, ..DiskFaults::default() });
         let error = log.read_at(&mut [0; 10], 0).expect_err("EIO");
         assert!(error.to_string().starts_with("read /log:"), "{error}");
+        assert!(fs::is_device_failure(&error));
+        assert!(!fs::is_device_failure(&File::open("/missing").expect_err("no such file")));
         main.set_disk_faults(DiskFaults { name_errors: 1_000_000, ..DiskFaults::default() });
         assert!(File::create("/x").is_err() && fs::rename("/log", "/y").is_err() && fs::remove_file("/log").is_err());
         main.set_disk_faults(DiskFaults { write_errors: 1_000_000, ..DiskFaults::default() });

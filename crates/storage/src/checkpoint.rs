@@ -102,36 +102,45 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Makes sure that it says at least `offset` of a partition.
-    pub(crate) fn raise(&self, topic: &Arc<str>, partition: i32, offset: i64) -> Result<(), StorageError> {
-        let mut content = self.content.lock();
-        let key = (Arc::clone(topic), partition);
-        if content.get(&key).is_some_and(|noted| *noted >= offset) {
-            return Ok(());
-        }
-        let mut raised = content.clone();
-        raised.insert(key, offset);
-        write(&self.path, &raised)?;
-        *content = raised;
-        Ok(())
+    /// What it says of a partition.
+    pub(crate) fn get(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
+        self.content.lock().get(&(Arc::clone(topic), partition)).copied()
     }
 
     /// Makes sure that it says no more than `offset` of a partition.
     pub(crate) fn lower(&self, topic: &str, partition: i32, offset: i64) -> Result<(), StorageError> {
-        let mut content = self.content.lock();
-        match content.get_mut(&(Arc::from(topic), partition)) {
-            Some(noted) if *noted > offset => *noted = offset,
-            Some(_) | None => return Ok(()),
-        }
-        write(&self.path, &content)
+        let key = (Arc::from(topic), partition);
+        let is_above = |content: &Offsets| content.get(&key).is_some_and(|noted| *noted > offset);
+        self.change(is_above, |content| {
+            content.insert(key.clone(), offset);
+        })
+    }
+
+    /// Makes sure that it says no less than `offset` of a partition.
+    pub(crate) fn raise(&self, topic: &Arc<str>, partition: i32, offset: i64) -> Result<(), StorageError> {
+        let key = (Arc::clone(topic), partition);
+        let is_below = |content: &Offsets| content.get(&key).is_none_or(|noted| *noted < offset);
+        self.change(is_below, |content| {
+            content.insert(key.clone(), offset);
+        })
     }
 
     /// Says nothing of these partitions of a topic any more.
     pub(crate) fn forget(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<(), StorageError> {
+        let is_one = |(noted, partition): &(Arc<str>, i32)| &**noted == topic && partitions.contains(partition);
+        self.change(|content| content.keys().any(is_one), |content| content.retain(|key, _| !is_one(key)))
+    }
+
+    /// Changes the file if it is needed, and then what is known of it: what could not be written is tried again.
+    fn change(&self, is_needed: impl Fn(&Offsets) -> bool, change: impl Fn(&mut Offsets)) -> Result<(), StorageError> {
         let mut content = self.content.lock();
-        let before = content.len();
-        content.retain(|(noted, partition), _| &**noted != topic || !partitions.contains(partition));
-        if content.len() < before { write(&self.path, &content) } else { Ok(()) }
+        if is_needed(&content) {
+            let mut changed = content.clone();
+            change(&mut changed);
+            write(&self.path, &changed)?;
+            *content = changed;
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +195,12 @@ mod tests {
         assert_eq!(read(&path).expect("read"), [((Arc::clone(&topic), 0), 7), ((Arc::clone(&topic), 2), 4)].into());
         file.replace(|| [((Arc::clone(&topic), 0), 7)].into()).expect("written");
         file.lower(&topic, 0, 5).expect("lowered");
-        assert_eq!(CheckpointFile::new(path).load().expect("read"), [((topic, 0), 5)].into());
+        file.raise(&topic, 0, 4).expect("not lowered");
+        assert_eq!(CheckpointFile::new(path.clone()).load().expect("read"), [((Arc::clone(&topic), 0), 5)].into());
+        file.raise(&topic, 0, 6).expect("raised");
+        file.raise(&topic, 1, 1).expect("noted");
+        let raised = [((Arc::clone(&topic), 0), 6), ((topic, 1), 1)].into();
+        assert_eq!(CheckpointFile::new(path).load().expect("read"), raised);
     }
 
     #[test]

@@ -36,12 +36,14 @@ pub(crate) struct EntryFile<const N: usize> {
 struct Tail<const N: usize> {
     on_disk: u64,
     pending: Vec<[u8; N]>,
+    /// The file was changed, and the device may not have it.
+    unsynced: bool,
 }
 
 impl<const N: usize> EntryFile<N> {
     /// The file `name` with `entries` entries on disk; it need not exist when there are none.
     pub(crate) fn new(folder: Arc<LogFolder>, name: String, entries: u64) -> Self {
-        Self { folder, name, tail: Mutex::new(Tail { on_disk: entries, pending: Vec::new() }) }
+        Self { folder, name, tail: Mutex::new(Tail { on_disk: entries, pending: Vec::new(), unsynced: false }) }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -67,6 +69,7 @@ impl<const N: usize> EntryFile<N> {
         }
         let path = self.path();
         let file = File::create(&path).map_err(StorageError::Open)?;
+        tail.unsynced = true;
         file.write_all_at(tail.pending.as_flattened(), tail.on_disk * N as u64)?;
         tail.on_disk += tail.pending.len() as u64;
         tail.pending.clear();
@@ -78,17 +81,25 @@ impl<const N: usize> EntryFile<N> {
         self.write_out(&mut self.tail.lock())
     }
 
-    /// Writes what is pending and waits until the device has it.
+    /// Writes what is pending and waits until the device has everything that this process has changed.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        self.write_pending()?;
+        let mut tail = self.tail.lock();
+        self.write_out(&mut tail)?;
+        if !tail.unsynced {
+            return Ok(());
+        }
+        tail.unsynced = false;
+        drop(tail);
         let path = self.path();
-        let file = File::create(&path).map_err(StorageError::Open)?;
-        Ok(file.sync_data()?)
+        let synced = File::create(&path).map_err(StorageError::Open).and_then(|file| Ok(file.sync_data()?));
+        synced.inspect_err(|_| self.tail.lock().unsynced = true)
     }
 
     /// Keeps the first `entries` entries.
     pub(crate) fn truncate(&self, entries: u64) -> Result<(), StorageError> {
         let mut tail = self.tail.lock();
+        // Also if nothing goes: it comes before a scan, of what an earlier process may have left in the page cache.
+        tail.unsynced = true;
         if entries >= tail.on_disk {
             let keep = usize::try_from(entries - tail.on_disk).unwrap_or(usize::MAX);
             tail.pending.truncate(keep);

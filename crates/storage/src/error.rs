@@ -83,7 +83,7 @@ impl StorageError {
     /// Whether only space or descriptors are missing: what was written before is whole, and a later try may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Open(_) => true,
+            Self::Open(error) => !ottla_env::fs::is_device_failure(error),
             Self::Io(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
             Self::Offline { .. }
             | Self::Corrupt { .. }

@@ -94,7 +94,10 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
         let scope = Scope { from, durable: plan.recovery_point };
         recovery::recover(plan, scope, &mut segments, &mut epochs, &mut report)?;
     }
-    let log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
+    let mut log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
+    if !plan.clean_shutdown && log_end_offset < plan.log_start_offset {
+        log_end_offset = start_behind(plan, &mut segments, &snapshots)?;
+    }
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
     if epochs.truncate_from_end(log_end_offset) {
@@ -287,6 +290,18 @@ fn load_end(
     Ok(end)
 }
 
+/// What the power left lies wholly below the log start: the log is empty and goes on from there, as Kafka's does. What was
+/// known of producers goes too: the markers of their transactions may be among what is lost, and nobody would end them.
+fn start_behind(plan: &Plan<'_>, segments: &mut Segments, snapshots: &SnapshotFiles) -> Result<i64, StorageError> {
+    if let Some(last) = segments.active() {
+        last.close_for_appends()?;
+    }
+    let offset = plan.log_start_offset;
+    segments.insert(Arc::new(create_segment(plan.folder, offset, plan.config, plan.now_ms)?));
+    snapshots.remove_after(-1)?;
+    Ok(offset)
+}
+
 /// The newest snapshot at or below `trusted`, and every batch behind it. Markers above `trusted` enter the transaction
 /// index again, from which recovery dropped them.
 ///
@@ -318,7 +333,7 @@ fn replay(segment: &Segment, trusted: i64, from: &mut i64, state: &mut ProducerS
     let Some(first) = segment.find(&file, *from, size, Access::MayWait)? else { return Ok(()) };
     let mut scanner = segment.scanner(&file, first.position, size);
     while let Some(at) = scanner.next()? {
-        if !at.header.has_producer_id() || at.header.base_offset < *from {
+        if !at.header.has_producer_id() || at.header.next_offset() <= *from {
             continue;
         }
         let marker = if at.header.is_control() { Marker::read(&read_batch(&file, &at)?) } else { None };

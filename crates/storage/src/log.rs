@@ -311,8 +311,12 @@ impl Log {
 
     /// A failure of the device takes the whole log directory offline.
     fn or_offline<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
-        if let Err(StorageError::Io(error)) = &result {
-            self.folder.dir.set_offline(&error.to_string());
+        match &result {
+            Err(StorageError::Io(error)) => self.folder.dir.set_offline(&error.to_string()),
+            Err(StorageError::Open(error)) if ottla_env::fs::is_device_failure(error) => {
+                self.folder.dir.set_offline(&error.to_string());
+            }
+            Ok(_) | Err(_) => {}
         }
         result
     }

@@ -47,14 +47,16 @@ impl LogFolder {
     ) -> Result<(Arc<Self>, Uuid), StorageError> {
         let path = dir.path().join(partition_dir(topic, partition));
         let is_new = !fs::exists(&path);
-        if is_new {
+        let found = if is_new { None } else { partition_metadata::read(&path)? };
+        if found.is_none() && !topic_id.is_zero() {
             // What was noted of an earlier partition of that name is not true of this one.
             for notes in dir.checkpoints() {
                 notes.lower(topic, partition, 0)?;
             }
+        }
+        if is_new {
             fs::create_dir_all(&path)?;
         }
-        let found = if is_new { None } else { partition_metadata::read(&path)? };
         let folder = Self::new(Arc::clone(dir), path);
         match found {
             Some(found) if topic_id.is_zero() || found == topic_id => Ok((folder, found)),

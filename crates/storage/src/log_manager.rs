@@ -9,6 +9,8 @@
 //!            *-future, __cluster_metadata-0                      left alone (the quorum opens its log itself)
 //! ```
 
+#[cfg(sim)]
+mod by_hand;
 mod create;
 mod failure;
 mod maintenance;

@@ -31,15 +31,15 @@ pub(crate) fn sync(folder: &Path) -> Result<(), StorageError> {
     Ok(File::open_rw(folder.join(FILE_NAME)).map_err(StorageError::Open)?.sync_all()?)
 }
 
-/// The topic id in `folder`; None when the file is missing, or holds nothing or zeros: it was being made when the power
-/// went, is of Kafka before 2.8, or a stray.
+/// The topic id in `folder`; None when the file is missing, or holds nothing, zeros, or only the beginning of what it is to
+/// hold: it was being made when the process or the power went, is of Kafka before 2.8, or a stray.
 pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
     let path = folder.join(FILE_NAME);
     if !fs::exists(&path) {
         return Ok(None);
     }
     let text = fs::read_to_string(&path)?;
-    if text.bytes().all(|byte| byte == 0) {
+    if text.bytes().all(|byte| byte == 0) || is_half_made(&text) {
         return Ok(None);
     }
     let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
@@ -60,6 +60,15 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
     }
 }
 
+fn is_half_made(text: &str) -> bool {
+    const HEAD: &str = "version: 0\ntopic_id: ";
+    const ID_CHARS: usize = 22;
+    match text.strip_prefix(HEAD) {
+        Some(id) => id.len() < ID_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+        None => HEAD.starts_with(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,14 +78,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(read(dir.path()).expect("a missing file is None"), None);
         let id = Uuid(*b"0123456789abcdef");
-        for lost in [&b""[..], &[0; 44]] {
+        for lost in [&b""[..], &[0; 44], b"vers", b"version: 0\ntopic_id: AAAA"] {
             fs::write_atomically(dir.path().join(FILE_NAME), lost).expect("written");
             assert_eq!(read(dir.path()).expect("what was not synced is, too"), None);
         }
         write_unsynced(dir.path(), id).expect("written");
         sync(dir.path()).expect("synced");
         assert_eq!(read(dir.path()).expect("read"), Some(id));
-        for text in ["version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n", "version: 0\ntopic_id: x\n"] {
+        for text in ["version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n\n", "version: 0\ntopic_id: x\n"] {
             fs::write_atomically(dir.path().join(FILE_NAME), text.as_bytes()).expect("written");
             assert!(read(dir.path()).is_err(), "{text:?}");
         }

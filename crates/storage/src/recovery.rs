@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ottla_env::fs;
+use ottla_env::fs::{self, File};
 
 use crate::batch_reader::{BatchReader, Step};
 use crate::batch_scan::BatchAt;
@@ -157,13 +157,15 @@ fn adopt(
     let (mut next_offset, mut before) = (start.offset, start.offset);
     let may_follow = |at: &BatchAt, next_offset: i64, last_epoch: i32| {
         let gap = at.header.base_offset > next_offset;
-        // Appends leave no gap, but for a follower's first batch in a segment.
         let durable = at.header.base_offset < scope.durable;
         let may_have_gap = plan.config.cleanup_policy.compact || at.position == 0 || durable;
         let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
         let leftover = is_leftover(at, scope.durable, last_epoch);
         let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < last_epoch;
-        follows && (!gap || may_have_gap) && !leftover && !wrong_epoch
+        follows
+            && (!gap || may_have_gap || (next_offset >= scope.durable && goes_on(&file, at, size)))
+            && !leftover
+            && !wrong_epoch
     };
     loop {
         if let Some(range) =
@@ -191,6 +193,15 @@ fn adopt(
             }
             Step::Batch(_) | Step::Broken => return Ok(Scanned::Torn),
         }
+    }
+}
+
+/// Whether the log goes on behind a batch, so that the gap before it is one: a follower appends gaps when its leader was
+/// compacted once. A batch whose offset, which no checksum covers, has changed is not followed by one that fits.
+fn goes_on(file: &File, at: &BatchAt, size: u64) -> bool {
+    match BatchReader::new(file, at.end(), size).next() {
+        Ok(Step::Batch(next)) => next.header.base_offset >= at.header.next_offset(),
+        Ok(Step::End | Step::Broken) | Err(_) => true,
     }
 }
 

@@ -105,6 +105,17 @@ impl FileNode {
         self.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
     }
 
+    /// As [`Self::write`], for the next piece of what was written last: to the device it is one write.
+    pub(super) fn write_on(&mut self, offset: usize, bytes: &[u8]) {
+        put(&mut self.current, offset, bytes);
+        match self.pending.last_mut() {
+            Some(Change::Write { offset: start, bytes: before }) if *start + before.len() == offset => {
+                before.extend_from_slice(bytes);
+            }
+            _ => self.pending.push(Change::Write { offset, bytes: bytes.to_vec() }),
+        }
+    }
+
     /// One bit of `range` changes on the medium, and in the cache that is read from it.
     pub(super) fn rot(&mut self, range: std::ops::Range<usize>, rng: &mut Rng) {
         if range.is_empty() {

@@ -164,7 +164,7 @@ impl File {
                 let short = rest.len() > 1 && rng.per_million(disk.faults.rates().short_writes);
                 let len = if short { 1 + rng.index(rest.len() - 1) } else { rest.len() };
                 let piece = rest.split_off(..len).unwrap_or_default();
-                self.write_piece(disk, rng, wall_ms, at, piece)?;
+                self.write_piece(disk, rng, wall_ms, (at, piece), rest.len() + piece.len() < buf.len())?;
                 at += piece.len();
                 if rest.is_empty() {
                     return Ok(());
@@ -179,8 +179,8 @@ impl File {
         disk: &mut Disk,
         rng: &mut Rng,
         wall_ms: i64,
-        start: usize,
-        piece: &[u8],
+        (start, piece): (usize, &[u8]),
+        goes_on: bool,
     ) -> Result<(), Errno> {
         let (mut len, mut failure) = (piece.len(), None);
         if disk.faults.effect().is_err() || disk.faults.fails(DiskOperation::Write, rng) {
@@ -192,8 +192,10 @@ impl File {
         }
         let file = self.file(disk)?;
         file.modified_ms = wall_ms;
-        if len > 0 {
-            file.write(start, &piece[..len]);
+        match (len, goes_on) {
+            (0, _) => {}
+            (_, false) => file.write(start, &piece[..len]),
+            (_, true) => file.write_on(start, &piece[..len]),
         }
         failure.map_or(Ok(()), Err)
     }

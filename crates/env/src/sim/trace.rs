@@ -22,13 +22,51 @@ pub(super) struct Recorder {
     fingerprint: u64,
     events: u64,
     last: VecDeque<String>,
-    /// `OTTLA_SIM_TRACE` is set: print every event.
-    print: bool,
+    print: Print,
+}
+
+/// What of the events is printed, as `OTTLA_SIM_TRACE` says.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Print {
+    /// It is not set.
+    Nothing,
+    /// `effects`: what changes something, what fails, and what scenarios note.
+    Effects,
+    /// Anything else.
+    Everything,
+}
+
+impl Print {
+    fn from_environment() -> Self {
+        match std::env::var("OTTLA_SIM_TRACE") {
+            Err(_) => Self::Nothing,
+            Ok(what) if what == "effects" => Self::Effects,
+            Ok(_) => Self::Everything,
+        }
+    }
+
+    /// Prints an event that is only a look only if everything is wanted.
+    fn event(self, line: &str) {
+        let (at, what) = line.split_once(' ').unwrap_or(("", line));
+        let is_look = ["stat ", "read ", "list ", "open "].iter().any(|look| what.starts_with(look));
+        match self {
+            Self::Nothing => {}
+            Self::Effects if is_look && what.ends_with("Ok(())") => {}
+            Self::Effects => {
+                let us = at.parse::<u64>().unwrap_or(0) / 1_000;
+                match what.strip_prefix("note ") {
+                    Some(note) => eprintln!("{us:>12} us ── {note}"),
+                    None => eprintln!("{us:>12} us      {what}"),
+                }
+            }
+            Self::Everything => eprintln!("{line}"),
+        }
+    }
 }
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        let print = std::env::var_os("OTTLA_SIM_TRACE").is_some();
+        let print = Print::from_environment();
         Self { fingerprint: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::with_capacity(KEPT), print }
     }
 
@@ -41,9 +79,7 @@ impl Recorder {
             self.fingerprint = (self.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         self.events += 1;
-        if self.print {
-            eprintln!("{line}");
-        }
+        self.print.event(&line);
         self.last.push_back(line);
     }
 

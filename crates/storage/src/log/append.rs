@@ -164,7 +164,8 @@ impl Log {
         config: &LogConfig,
         now_ms: i64,
     ) -> Result<(), AppendError> {
-        let segment = self.segment_for(appender, batches.len(), first_offset, summary, config, now_ms)?;
+        let segment = self.segment_for(appender, batches.len(), first_offset, summary, config, now_ms);
+        let segment = self.or_offline_unless_full(segment)?;
         segment.reserve_ahead(batches.len() as u64, config.reserve_bytes);
         if let Err(WriteFailed { error, undone }) = segment.append(batches, config.index_interval_bytes) {
             if !undone {
@@ -201,6 +202,8 @@ impl Log {
                         self.names_dirty.store(true, Ordering::Release);
                     }
                     segment.note_aborted(aborted)?;
+                    // The first of a segment makes a file, whose name has to survive as well.
+                    self.names_dirty.store(true, Ordering::Release);
                 }
             }
         }

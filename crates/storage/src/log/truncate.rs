@@ -52,6 +52,7 @@ impl Log {
     fn cut_files(&self, offset: i64) -> Result<(), StorageError> {
         self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
         self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
+        self.folder.dir.log_starts.lower(&self.topic, self.partition, offset)?;
         let removed = self.segments.write().split_off(offset + 1);
         let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
         if !removed.is_empty() {
@@ -69,16 +70,11 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let mut appender = self.appender.lock();
         self.check_usable()?;
-        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
-        let lowered = self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset);
-        self.or_offline(lowered)?;
-        let mut segments = self.segments.write();
-        let removed = segments.split_off(i64::MIN);
-        self.or_offline(self.delete_segments(&removed))?;
-        let created = create_segment(&self.folder, offset, &self.config(), time::wall_clock_ms());
-        segments.insert(Arc::new(self.or_offline(created)?));
-        drop(segments);
-        self.names_dirty.store(true, Ordering::Release);
+        if let Err(error) = self.replace_segments(offset) {
+            // Whatever it was, the log has no segment to go on with.
+            self.folder.dir.set_offline(&error.to_string());
+            return Err(error);
+        }
         self.epochs.write().clear();
         self.epochs_dirty.store(true, Ordering::Release);
         self.or_offline(self.snapshots.remove_after(-1))?;
@@ -89,6 +85,21 @@ impl Log {
             at.store(offset, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// The recovery point goes first: should a crash leave some of the segments, what is missing between them was not promised.
+    /// The names are durable at the end, because a flush of the empty log has nothing to sync that would make them so, and
+    /// everything below `offset` counts as synced from then on.
+    fn replace_segments(&self, offset: i64) -> Result<(), StorageError> {
+        self.flushed_offset.store(0, Ordering::Release);
+        self.folder.dir.recovery_points.lower(&self.topic, self.partition, 0)?;
+        self.folder.dir.log_starts.lower(&self.topic, self.partition, offset)?;
+        let mut segments = self.segments.write();
+        let removed = segments.split_off(i64::MIN);
+        self.delete_segments(&removed)?;
+        segments.insert(Arc::new(create_segment(&self.folder, offset, &self.config(), time::wall_clock_ms())?));
+        drop(segments);
+        self.sync_names()
     }
 
     /// Raises the log start offset because somebody asked for it (DeleteRecords), durably: what was answered as deleted does
@@ -156,6 +167,8 @@ impl Log {
             let end = self.log_end_offset();
             let rolled = self.roll_at(&mut appender, active, end, &config, now_ms);
             self.or_offline_unless_full(rolled)?;
+            // Should the power go, the log must not seem to end where what is left of it does.
+            self.or_offline(self.sync_names())?;
         }
         let mut segments = self.segments.write();
         for segment in gone {
@@ -171,12 +184,32 @@ impl Log {
             topic = %self.topic, partition = self.partition, segments = count, log_start_offset = self.log_start_offset(),
             "old segments are removed"
         );
-        self.or_offline(self.delete_segments(gone))?;
+        self.note_log_start()?;
+        self.or_offline(self.delete_segments(gone).and_then(|()| self.sync_names()))?;
         self.snapshots.remove_before(first)?;
         drop(appender);
         // A crash would bring them back, and the log start with them.
         self.or_offline_unless_full(fs::sync_dir(self.path()).map_err(StorageError::from))?;
         Ok(count)
+    }
+
+    /// Before segments go: a crash may bring some of them back without those between, and what lies below the log start need
+    /// not be whole. A full disk must not hinder what makes room.
+    fn note_log_start(&self) -> Result<(), StorageError> {
+        let noted = self.folder.dir.log_starts.raise(&self.topic, self.partition, self.log_start_offset());
+        match self.or_offline_unless_full(noted) {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(topic = %self.topic, partition = self.partition, %error, "segments go without a note");
+                Ok(())
+            }
+            noted => noted,
+        }
+    }
+
+    /// Makes the names of the segments durable.
+    fn sync_names(&self) -> Result<(), StorageError> {
+        self.folder.settle()?;
+        Ok(fs::sync_dir(self.path())?)
     }
 
     fn facts(&self, segments: &[Arc<Segment>]) -> Result<Vec<SegmentFacts>, StorageError> {

@@ -16,7 +16,7 @@ use crate::error::StorageError;
 use crate::file_names::partition_dir;
 use crate::log::{Log, OpenOptions};
 use crate::log_dir::LogDir;
-use crate::parallel;
+use crate::{parallel, partition_metadata};
 
 /// Where a log is to lie that is not found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,10 +110,12 @@ impl LogManager {
         let name = partition_dir(&wanted.topic, wanted.partition);
         strays::set_unopened_aside(&self.dirs, &wanted.topic, wanted.partition, wanted.topic_id)?;
         let existing = self.online().find(|dir| fs::exists(dir.path().join(&name)));
-        let options = OpenOptions { clean_shutdown: existing.is_none(), ..OpenOptions::default() };
-        let dir = match existing {
-            Some(dir) => dir,
-            None => self.directory_for(wanted.placement)?,
+        let (dir, options) = match existing {
+            Some(dir) => (dir, noted(dir, &wanted, &name)),
+            None => {
+                let options = OpenOptions { clean_shutdown: true, ..OpenOptions::default() };
+                (self.directory_for(wanted.placement)?, options)
+            }
         };
         dir.count_log(1);
         Ok(Job { place, wanted, dir: Arc::clone(dir), options })
@@ -136,7 +138,7 @@ impl LogManager {
         self.online().min_by_key(|dir| dir.log_count())
     }
 
-    fn online(&self) -> impl Iterator<Item = &Arc<LogDir>> {
+    pub(super) fn online(&self) -> impl Iterator<Item = &Arc<LogDir>> {
         self.dirs.iter().filter(|dir| dir.check_online().is_ok())
     }
 
@@ -146,7 +148,9 @@ impl LogManager {
             let Job { dir, wanted, options, .. } = &job;
             let config = Arc::clone(&wanted.config);
             let opened = Log::open(dir, &wanted.topic, wanted.partition, wanted.topic_id, config, *options);
-            if let Err(StorageError::Io(error)) = &opened {
+            if let Err(error @ StorageError::Io(_)) = &opened
+                && !error.may_pass()
+            {
                 dir.set_offline(&error.to_string());
             }
             (job, opened)
@@ -191,6 +195,19 @@ impl LogManager {
         };
         set(made, job.place, Err(error));
     }
+}
+
+/// What the checkpoints say of a log that was left out at the start.
+fn noted(dir: &LogDir, wanted: &WantedLog, name: &str) -> OpenOptions {
+    let is_it = partition_metadata::read(&dir.path().join(name)).is_ok_and(|found| found == Some(wanted.topic_id));
+    if !is_it {
+        // They may be of an earlier partition of that name.
+        return OpenOptions::default();
+    }
+    let [recovery_point, log_start_offset, high_watermark] =
+        [&dir.recovery_points, &dir.log_starts, &dir.high_watermarks]
+            .map(|notes| notes.get(&wanted.topic, wanted.partition).unwrap_or(0));
+    OpenOptions { recovery_point, log_start_offset, high_watermark, clean_shutdown: false }
 }
 
 fn set(made: &mut [Option<Made>], place: usize, outcome: Made) {

@@ -111,7 +111,7 @@ impl LogManager {
     }
 
     /// Flushes the logs that asked for it and those whose `flush.ms` is over.
-    fn flush_due(&self, dir: &Arc<LogDir>) {
+    pub(super) fn flush_due(&self, dir: &Arc<LogDir>) {
         if !dir.take_flush_wanted() {
             return;
         }
@@ -148,13 +148,14 @@ impl LogManager {
     }
 
     /// Flushes changed logs and notes how far each is synced.
-    fn checkpoint(&self, dir: &Arc<LogDir>) {
+    pub(super) fn checkpoint(&self, dir: &Arc<LogDir>) {
         for log in self.logs_in(dir) {
             if let Err(error) = log.checkpoint() {
                 told(&log, "checkpoint", &error);
             }
         }
-        or_offline(dir, self.write_recovery_points(dir));
+        // Nothing that a directory says after its first failure is to be believed by the next process.
+        or_offline(dir, dir.check_online().and_then(|()| self.write_recovery_points(dir)));
     }
 
     /// Applies the retention settings of every log.
@@ -189,7 +190,7 @@ fn offsets(logs: &[Arc<Log>], offset: impl Fn(&Log) -> Option<i64>) -> Offsets {
 }
 
 /// A checkpoint that cannot be written is a failure of the device, unless the device is only full.
-fn or_offline(dir: &LogDir, written: Result<(), StorageError>) {
+pub(super) fn or_offline(dir: &LogDir, written: Result<(), StorageError>) {
     match written {
         Ok(()) => {}
         Err(error) if error.may_pass() => tracing::warn!(%error, "checkpoint waits for space"),

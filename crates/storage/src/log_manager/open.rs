@@ -150,13 +150,38 @@ fn open_log(job: Job) -> Option<Arc<Log>> {
 fn collect(opened: impl Iterator<Item = Arc<Log>>) -> Result<Logs, OpenError> {
     let mut logs = Logs::new();
     for log in opened {
-        log.dir().count_log(1);
         let partitions = logs.entry(Arc::clone(log.topic())).or_default();
-        if let Some(other) = partitions.insert(log.partition(), Arc::clone(&log)) {
-            let name = partition_dir(log.topic(), log.partition());
-            let (a, b) = (other.dir().path().to_owned(), log.dir().path().to_owned());
-            return Err(OpenError::DuplicatePartition { name, a, b });
-        }
+        let log = match partitions.remove(&log.partition()) {
+            Some(other) => the_used_one(other, log)?,
+            None => log,
+        };
+        log.dir().count_log(1);
+        partitions.insert(log.partition(), log);
     }
     Ok(logs)
+}
+
+/// Of two logs of one partition, the one that is opened.
+///
+/// If they belong to one topic, the one that was ever appended to: the other was left in a directory that failed while the
+/// log was made there, before it was made elsewhere. It goes. If not, a loss of power brought the log of a deleted topic
+/// back; metadata will know which one that is: `LogManager::set_strays_aside` and `create_all` set it aside.
+fn the_used_one(a: Arc<Log>, b: Arc<Log>) -> Result<Arc<Log>, OpenError> {
+    if a.topic_id() != b.topic_id() {
+        tracing::warn!(opened = %a.path().display(), closed = %b.path().display(), "a partition's name is there twice");
+        return Ok(a);
+    }
+    let unused = |log: &Log| log.log_end_offset() == 0;
+    let (used, unused) = match (unused(&a), unused(&b)) {
+        (false, false) => {
+            let name = partition_dir(a.topic(), a.partition());
+            let (a, b) = (a.dir().path().to_owned(), b.dir().path().to_owned());
+            return Err(OpenError::DuplicatePartition { name, a, b });
+        }
+        (true, _) => (b, a),
+        (false, true) => (a, b),
+    };
+    let renamed = unused.rename_for_removal()?;
+    unused.dir().remove_later(renamed, true, 0);
+    Ok(used)
 }

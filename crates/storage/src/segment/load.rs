@@ -16,6 +16,11 @@ impl Segment {
     pub(crate) fn load_tail(&self) -> Result<(), StorageError> {
         let size = self.size();
         if size == 0 {
+            // A truncation may have emptied it.
+            let mut tail = self.tail.lock();
+            tail.largest = Some(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
+            (tail.first_timestamp, tail.bytes_since_index) = (None, 0);
+            drop(tail);
             self.next_offset.store(self.base_offset, Ordering::Release);
             self.damaged().iter().for_each(|range| self.adopt_damaged(range));
             return Ok(());
@@ -30,8 +35,7 @@ impl Segment {
             }
             None => 0,
         };
-        let mut largest =
-            self.times.last()?.unwrap_or(TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset });
+        let mut largest = self.largest_before(start)?;
         let mut next_offset = self.base_offset;
         let mut scanner = self.scanner(&file, start, size);
         while let Some(at) = scanner.next()? {
@@ -67,17 +71,31 @@ impl Segment {
         self.size.store(position, Ordering::Release);
         self.next_offset.store(offset, Ordering::Release);
         self.integrity.sound_from(position);
-        let largest = self.times.last()?;
+        let largest = if position > 0 { Some(self.largest_before(position)?) } else { None };
         let mut tail = self.tail.lock();
-        tail.bytes_since_index = 0;
-        tail.largest = if position == 0 { None } else { largest };
-        tail.first_timestamp = None;
-        drop(tail);
-        if position > 0 && largest.is_none() {
-            let found = self.scan_largest(0, position)?;
-            self.tail.lock().largest = Some(found);
-        }
+        (tail.bytes_since_index, tail.largest, tail.first_timestamp) = (0, largest, None);
         Ok(())
+    }
+
+    /// The largest timestamp of the batches before `position`. The time index tells up to its last entry; a crash may have
+    /// kept less of it than of the offset index, so the batches behind that are looked at, up to what is damaged there.
+    fn largest_before(&self, position: u64) -> Result<TimestampOffset, StorageError> {
+        let last = self.times.last()?;
+        let looked = || {
+            let file = self.file()?;
+            let from = match last {
+                Some(last) => {
+                    self.find(&file, last.offset, position, Access::MayWait)?.map_or(position, |at| at.position)
+                }
+                None => 0,
+            };
+            self.scan_largest(from, position)
+        };
+        let found = match looked() {
+            Err(StorageError::NoBatch { .. }) => TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset },
+            found => found?,
+        };
+        Ok(last.filter(|last| last.timestamp >= found.timestamp).unwrap_or(found))
     }
 
     /// Takes back a [`Self::rewind`] and what was adopted since: the file is as long as it was.

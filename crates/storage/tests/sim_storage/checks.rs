@@ -1,0 +1,157 @@
+//! What a reader of a partition must see, at any time.
+
+use ottla_env::random;
+use ottla_protocol::record_batch;
+use ottla_storage::{Log, ReadError, ReadInfo};
+
+use crate::model::{Batch, Part, read_all};
+use crate::transactions;
+
+/// One fetch: where from, how much, up to where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fetch {
+    pub(crate) offset: i64,
+    pub(crate) budget: u32,
+    pub(crate) bound: i64,
+    pub(crate) at_least_one: bool,
+    /// For a reader of committed records: the bound is the last stable offset.
+    pub(crate) committed: bool,
+}
+
+impl Part {
+    /// Offsets and bounds are what they were made to be.
+    pub(crate) fn check_offsets(&self, log: &Log) {
+        let found = (log.log_start_offset(), log.high_watermark(), log.log_end_offset());
+        assert_eq!(found, (self.start, self.high_watermark, self.end), "log start, high watermark, log end");
+        let transactions = self.transactions();
+        let stable = log.last_stable_offset();
+        let least = transactions.last_stable(self.high_watermark).max(self.start);
+        let most = transactions.last_stable_from(self.known_from(), self.high_watermark);
+        // What a process has seen itself it knows exactly; of earlier transactions it may have forgotten those below the
+        // log start, and whose markers are not replicated.
+        let seen = self.batches.first().is_none_or(|first| self.remembered_from <= first.header.base_offset);
+        let expected = if seen { least..=least } else { least..=most };
+        assert!(expected.contains(&stable), "last stable offset {stable}, not in {expected:?}: {transactions:?}");
+    }
+
+    /// A fetch brings the batches from its offset on, whole, in order, within its bounds; and something if there is
+    /// anything.
+    pub(crate) fn check_fetch(&self, log: &Log, fetch: Fetch) {
+        let result = if fetch.committed {
+            let read = log.read_committed(fetch.offset, fetch.budget, fetch.at_least_one);
+            read.and_then(|mut info| log.verify(&mut info).map(|()| info))
+        } else {
+            log.read_verified(fetch.offset, fetch.budget, fetch.bound, fetch.at_least_one)
+        };
+        if !(self.start..=self.end).contains(&fetch.offset) {
+            assert!(matches!(result, Err(ReadError::OffsetOutOfRange { .. })), "{fetch:?}: {result:?}");
+            return;
+        }
+        let info = result.unwrap_or_else(|error| panic!("{fetch:?}: {error}"));
+        let bound = fetch.bound.min(self.end);
+        let wanted = self.from(fetch.offset);
+        let found = self.check_slice(&info, fetch);
+        let Some(first) = wanted.first().filter(|batch| fetch.offset < bound && batch.header.next_offset() <= bound)
+        else {
+            assert!(found.is_empty(), "{fetch:?} finds {} batches, there is nothing", found.len());
+            return;
+        };
+        let fits = first.header.size_bytes() <= fetch.budget as usize;
+        assert_eq!(!found.is_empty(), fits || fetch.at_least_one, "{fetch:?}: the first is {:?}", first.header);
+        assert!(wanted.len() >= found.len(), "{fetch:?} finds more than there is");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.bytes == wanted.bytes, "{fetch:?} finds {:?}, not {:?}", found.header, wanted.header);
+            assert!(found.header.next_offset() <= bound, "{fetch:?} finds {:?}", found.header);
+        }
+        if fetch.committed && fetch.bound <= self.transactions().last_stable(self.high_watermark) {
+            self.check_committed(wanted, &found, &info);
+        }
+    }
+
+    fn check_slice(&self, info: &ReadInfo, fetch: Fetch) -> Vec<Batch> {
+        assert_eq!((info.log_start_offset, info.log_end_offset), (self.start, self.end));
+        let Some(slice) = &info.slice else { return Vec::new() };
+        let bytes = slice.read().expect("whole");
+        let mut walk = record_batch::batches(&bytes);
+        let found: Vec<Batch> = walk.by_ref().map(|item| Batch::new(item.expect("a batch").1.to_vec(), 0)).collect();
+        assert_eq!(walk.partial_tail(), 0, "only whole batches");
+        assert!(bytes.len() <= fetch.budget as usize || found.len() == 1, "{fetch:?} brings {} bytes", bytes.len());
+        found
+    }
+
+    /// Of what a fetch of committed records brings, a consumer hands on the committed ones.
+    fn check_committed(&self, wanted: &[Batch], found: &[Batch], info: &ReadInfo) {
+        let transactions = self.transactions();
+        let seen = transactions::consume(found, &info.aborted_transactions);
+        for batch in wanted.iter().take(found.len()).filter(|batch| !batch.header.is_control()) {
+            let (is_seen, counts) = (seen.contains(&batch.header.base_offset), transactions.is_committed(batch));
+            assert_eq!(
+                is_seen, counts,
+                "{:?}, aborted {:?}, {transactions:?}",
+                batch.header, info.aborted_transactions
+            );
+        }
+    }
+
+    /// The first record at or after a time.
+    pub(crate) fn check_time(&self, log: &Log, timestamp: i64) {
+        let mut records = self.visible().flat_map(Batch::timestamps).filter(|(offset, _)| *offset >= self.start);
+        let wanted = records.find(|(_, at)| *at >= timestamp);
+        let found = log.offset_for_timestamp(timestamp).expect("looked up");
+        let found = found.map(|found| (found.offset, found.timestamp));
+        assert_eq!(found, wanted, "the first record from {timestamp} on; the log starts at {}", self.start);
+    }
+
+    /// Every batch's epoch is known, and where an epoch ends.
+    pub(crate) fn check_epochs(&self, log: &Log) {
+        let mut before: Option<&Batch> = None;
+        for batch in self.from(self.known_from()) {
+            let from = self.known_from();
+            let (epoch, offset) = (batch.header.partition_leader_epoch, batch.header.base_offset.max(from));
+            assert_eq!(log.epoch_at(offset), Some(epoch), "the epoch at {offset}, of {:?}", log.epochs());
+            if let Some(before) = before.filter(|before| before.header.partition_leader_epoch < epoch) {
+                let end = log.end_offset_for_epoch(before.header.partition_leader_epoch);
+                assert_eq!(end.epoch, before.header.partition_leader_epoch, "of {:?}", log.epochs());
+                let possible = before.header.next_offset()..=batch.header.base_offset;
+                assert!(possible.contains(&end.end_offset), "{end:?} of {:?}, not in {possible:?}", log.epochs());
+            }
+            before = Some(batch);
+        }
+        if let Some(last) = log.epochs().last() {
+            assert!(last.start_offset <= self.end, "{last:?} begins behind the log end, {}", self.end);
+            assert!(last.epoch <= self.epoch, "{last:?}, but there was none above {}", self.epoch);
+        }
+    }
+
+    /// Compares everything that can be read; nothing was lost and nothing came back.
+    pub(crate) fn check_whole(&self, log: &Log) {
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (self.start, self.end), "log start and end");
+        assert!(log.damaged().is_empty(), "no device has failed, but {:?}", log.damaged());
+        let found = read_all(log, self.start);
+        let wanted: Vec<&Batch> = self.visible().collect();
+        assert_eq!(found.len(), wanted.len(), "batches");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(*found == wanted.bytes, "{:?} changed", wanted.header);
+        }
+        self.check_epochs(log);
+    }
+
+    /// Somewhere in the log or close to it, a bit more or less than a batch, up to where some reader may see.
+    pub(crate) fn random_fetch(&self, log: &Log) -> Fetch {
+        let near = |n: u64| i64::try_from(random::below(n)).expect("small");
+        let span = u64::try_from(self.end - self.start).expect("not negative") + 3;
+        let (bound, committed) = match random::below(6) {
+            0 | 1 => (i64::MAX, false),
+            2 => (self.high_watermark, false),
+            3 => (self.start + near(span), false),
+            _ => (log.last_stable_offset(), true),
+        };
+        Fetch {
+            offset: self.start - 1 + near(span),
+            budget: 1 + u32::try_from(random::below(if random::below(2) == 0 { 300 } else { 3_000 })).expect("small"),
+            bound,
+            committed,
+            at_least_one: random::below(3) > 0,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What one partition must hold: the batches that its log acknowledged, and what else may come back after a crash.
+//!
+//! ```text
+//!   noted_start     start                    durable                 end
+//!   ├─ may return ──┼──────── promised ──────┼── kept by a kill, ────┤
+//!                                                lost by a power cut
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottla_protocol::Uuid;
+use ottla_protocol::record_batch::{self, BatchHeader};
+use ottla_storage::{Log, LogConfig};
+
+use crate::transactions::{self, Transactions};
+
+/// Batches of a producer that may be sent again and are recognised.
+const WINDOW: usize = 5;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Batch {
+    pub(crate) header: BatchHeader,
+    pub(crate) bytes: Vec<u8>,
+    /// Where the log ended when it was appended: between there and its first offset lies a gap that a leader's compaction
+    /// has left.
+    pub(crate) after: i64,
+}
+
+impl Batch {
+    pub(crate) fn new(bytes: Vec<u8>, after: i64) -> Self {
+        Self { header: BatchHeader::read(&bytes).expect("a batch"), bytes, after }
+    }
+
+    /// Offset and timestamp of each record.
+    pub(crate) fn timestamps(&self) -> Vec<(i64, i64)> {
+        let mut scratch = Vec::new();
+        let records = record_batch::records(&self.bytes, &mut scratch, 1 << 20).expect("records");
+        records
+            .map(|record| record.expect("a record"))
+            .map(|record| (self.header.offset_of(&record), self.header.timestamp_of(&record)))
+            .collect()
+    }
+}
+
+/// What a producer sends next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Next {
+    pub(crate) epoch: i16,
+    pub(crate) sequence: i32,
+    /// Whether the log must know the producer, so that anything else is refused.
+    pub(crate) known: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) topic: &'static str,
+    pub(crate) partition: i32,
+    pub(crate) id: Uuid,
+    pub(crate) config: Arc<LogConfig>,
+    /// Where a truncation may have cut it whose outcome nobody heard.
+    cut: i64,
+    /// Whether its log was made, so that it must be there.
+    pub(crate) exists: bool,
+    /// In order. Those wholly below `start` are history: producers and transactions remember them.
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) high_watermark: i64,
+    /// Everything below survives a loss of power.
+    pub(crate) durable: i64,
+    /// The newest leader epoch.
+    pub(crate) epoch: i32,
+    /// Since this offset the process has seen every batch itself.
+    pub(crate) remembered_from: i64,
+    /// What the last checkpoints that succeeded say.
+    pub(crate) noted_start: i64,
+    pub(crate) noted_high_watermark: i64,
+    /// The most that a checkpoint may say: a truncation does not lower it.
+    pub(crate) most_noted_high_watermark: i64,
+    /// The latest log start: which epochs begin below it may be forgotten, though a crash takes the log start back.
+    pub(crate) epochs_from: i64,
+    /// The latest log start that any checkpoint may say.
+    latest_start: i64,
+    /// Whether the log start moved into the middle of a segment.
+    pub(crate) start_was_raised: bool,
+    /// What was written, or may have been, but not acknowledged, or acknowledged and then lost: a crash may bring it back.
+    ghosts: BTreeMap<i64, Vec<Batch>>,
+}
+
+impl Part {
+    pub(crate) fn new(topic: &'static str, partition: i32, id: Uuid, config: Arc<LogConfig>) -> Self {
+        Self {
+            topic,
+            partition,
+            id,
+            config,
+            cut: i64::MAX,
+            exists: false,
+            batches: Vec::new(),
+            start: 0,
+            end: 0,
+            high_watermark: 0,
+            durable: 0,
+            epoch: 0,
+            remembered_from: 0,
+            noted_start: 0,
+            noted_high_watermark: 0,
+            most_noted_high_watermark: 0,
+            epochs_from: 0,
+            latest_start: 0,
+            start_was_raised: false,
+            ghosts: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn append(&mut self, batch: Batch) {
+        assert!(batch.header.base_offset >= self.end, "offsets follow one another");
+        self.end = batch.header.next_offset();
+        self.epoch = self.epoch.max(batch.header.partition_leader_epoch);
+        self.batches.push(batch);
+    }
+
+    /// High watermark and log start are about to be noted.
+    pub(crate) fn may_note(&mut self) {
+        self.latest_start = self.latest_start.max(self.start);
+        self.most_noted_high_watermark = self.most_noted_high_watermark.max(self.high_watermark);
+    }
+
+    /// Where the last batch ends; the log may end behind it.
+    pub(crate) fn last_batch_end(&self) -> i64 {
+        self.batches.last().map_or(self.end, |batch| batch.header.next_offset().max(self.start))
+    }
+
+    pub(crate) fn add_ghosts(&mut self, batches: Vec<Batch>) {
+        for batch in batches {
+            self.ghosts.entry(batch.header.base_offset).or_default().push(batch);
+        }
+    }
+
+    /// The log says that everything below `offset` survives a loss of power.
+    pub(crate) fn promised(&mut self, offset: i64) {
+        assert!(offset <= self.end, "{offset} is said to be durable, the log ends at {}", self.end);
+        self.durable = self.durable.max(offset);
+        let durable = self.durable;
+        self.ghosts.retain(|ghost, _| *ghost >= durable);
+    }
+
+    /// The log was cut at `offset`, the border of a batch; what was behind it stays away.
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        self.epochs_from = self.known_from();
+        let cut = self.batches.partition_point(|batch| batch.header.next_offset() <= offset);
+        self.batches.truncate(cut);
+        (self.end, self.remembered_from) = (offset, offset);
+        self.bound_by(offset);
+        self.ghosts.clear();
+    }
+
+    /// As [`Self::truncate`], but nobody knows whether it happened.
+    pub(crate) fn may_be_cut_at(&mut self, offset: i64) {
+        let lost: Vec<Batch> = self.batches.iter().filter(|b| b.header.next_offset() > offset).cloned().collect();
+        self.add_ghosts(lost);
+        for promise in [&mut self.durable, &mut self.noted_start, &mut self.noted_high_watermark] {
+            *promise = (*promise).min(offset);
+        }
+        self.cut = self.cut.min(offset);
+    }
+
+    /// Everything may be gone, or anything of it there.
+    pub(crate) fn may_be_anything(&mut self, offset: i64) {
+        self.may_be_cut_at(0);
+        self.start = self.start.max(offset);
+    }
+
+    fn bound_by(&mut self, offset: i64) {
+        for low in [
+            &mut self.start,
+            &mut self.durable,
+            &mut self.high_watermark,
+            &mut self.noted_start,
+            &mut self.noted_high_watermark,
+            &mut self.epochs_from,
+        ] {
+            *low = (*low).min(offset);
+        }
+    }
+
+    /// Retention has moved the log start to `start` and left so many bytes: not without reason, and not too far.
+    pub(crate) fn retained(&mut self, start: i64, bytes_left: u64, now_ms: i64) {
+        let config = Arc::clone(&self.config);
+        assert!(start == self.start || start <= self.high_watermark, "removed up to {start}, above the high watermark");
+        let old = |batch: &Batch| config.retention_ms >= 0 && now_ms - batch.header.max_timestamp > config.retention_ms;
+        let too_many = u64::try_from(config.retention_bytes).is_ok_and(|bytes| bytes_left >= bytes);
+        for batch in self.visible().filter(|batch| batch.header.next_offset() <= start) {
+            assert!(old(batch) || too_many, "{:?} was removed, {bytes_left} bytes are left, {config:?}", batch.header);
+        }
+        // A segment may hold younger records below the log start.
+        if self.high_watermark == self.end && self.batches.iter().all(old) {
+            assert_eq!(start, self.end, "everything is too old");
+        }
+        self.start = start;
+    }
+
+    pub(crate) fn restart_at(&mut self, offset: i64) {
+        self.batches.clear();
+        self.ghosts.clear();
+        (self.start, self.end, self.high_watermark, self.remembered_from) = (offset, offset, offset, offset);
+        (self.durable, self.noted_start, self.noted_high_watermark, self.epochs_from) = (offset, offset, 0, offset);
+        self.start_was_raised = false;
+    }
+
+    /// The batches that can be read.
+    pub(crate) fn visible(&self) -> impl DoubleEndedIterator<Item = &Batch> {
+        self.batches.iter().filter(|batch| batch.header.next_offset() > self.start)
+    }
+
+    /// The first batch that reaches beyond `offset`, and those behind it.
+    pub(crate) fn from(&self, offset: i64) -> &[Batch] {
+        let at = self.batches.partition_point(|batch| batch.header.next_offset() <= offset);
+        &self.batches[at..]
+    }
+
+    /// The last batches of a producer's epoch, the latest first, that the log must know.
+    pub(crate) fn window(&self, producer_id: i64) -> impl Iterator<Item = &Batch> {
+        let epoch = self.epoch_of(producer_id);
+        self.visible()
+            .rev()
+            .filter(move |batch| batch.header.producer_id == producer_id && !batch.header.is_control())
+            .take_while(move |batch| Some(batch.header.producer_epoch) == epoch)
+            .take_while(|batch| batch.header.base_offset >= self.known_from())
+            .take(WINDOW)
+    }
+
+    /// What lies below may be forgotten by producers and epochs, though a crash may take the log start back there.
+    pub(crate) fn known_from(&self) -> i64 {
+        self.start.max(self.epochs_from)
+    }
+
+    /// The epoch of a producer's last batch or marker.
+    fn epoch_of(&self, producer_id: i64) -> Option<i16> {
+        let last = self.batches.iter().rev().find(|batch| batch.header.producer_id == producer_id);
+        last.map(|batch| batch.header.producer_epoch)
+    }
+
+    /// How a producer continues.
+    pub(crate) fn next(&self, producer_id: i64) -> Next {
+        let Some(epoch) = self.epoch_of(producer_id) else { return Next { epoch: 0, sequence: 0, known: false } };
+        let own = |batch: &&Batch| batch.header.producer_id == producer_id && batch.header.producer_epoch == epoch;
+        let last = self.batches.iter().rev().filter(own).find(|batch| !batch.header.is_control());
+        Next {
+            epoch,
+            sequence: last.map_or(0, |batch| batch.header.last_sequence() + 1),
+            known: last.is_some_and(|batch| batch.header.base_offset >= self.known_from()),
+        }
+    }
+
+    pub(crate) fn transactions(&self) -> Transactions {
+        transactions::replay(&self.batches)
+    }
+
+    /// After an unclean start: takes over what the log holds now, having checked that it may.
+    ///
+    /// Below some offset nothing may be missing: all of the log after a kill, what was flushed after a power cut. From there
+    /// on a batch is what was written at its offset at some time, and they follow one another, with epochs that never fall.
+    pub(crate) fn adopt(&mut self, log: &Log, power_cut: bool) {
+        let kept = if power_cut { self.durable } else { self.end }.min(self.cut);
+        let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        assert!(log.damaged().is_empty(), "no device has failed, but {:?}", log.damaged());
+        if power_cut && self.durable <= self.start && end == 0 {
+            // It was never flushed: it was made again.
+            self.noted_start = 0;
+        }
+        assert!(start >= self.noted_start, "the log starts at {start}, the checkpoint said {}", self.noted_start);
+        // An empty log may take up a log start that was noted once.
+        let latest = if start == end { self.latest_start.max(self.start) } else { self.start.min(end.max(kept)) };
+        assert!(start <= latest, "the log starts at {start}, not {}", self.start);
+        assert!(end >= kept, "the log ends at {end}, though {kept} was promised");
+        let found = read_all(log, start);
+        let (mut next, mut epoch) = (start, i32::MIN);
+        let mut adopted = Vec::with_capacity(found.len());
+        for bytes in found {
+            let header = BatchHeader::read(&bytes).expect("a batch");
+            let first = header.base_offset;
+            assert!(next < header.next_offset(), "offset {next} is followed by {first}");
+            assert!(header.partition_leader_epoch >= epoch, "epochs fall at {first}");
+            let batch = self.known(&bytes, first < kept).unwrap_or_else(|| panic!("{header:?} was never written"));
+            // What is gone because it is below the log start may have gone in part.
+            let reached = next.max(self.start);
+            assert!(first <= reached || batch.after <= reached, "offset {next} is followed by {first}: a hole");
+            (next, epoch) = (header.next_offset(), header.partition_leader_epoch);
+            adopted.push(batch);
+        }
+        assert!(next == end || (next < end && end <= self.start), "everything from {next} to {end} can be read");
+        let first = adopted.first().map_or(end, |batch| batch.header.base_offset);
+        self.batches.retain(|batch| batch.header.next_offset() <= start && batch.header.base_offset < first);
+        self.batches.append(&mut adopted);
+        self.epochs_from = self.epochs_from.max(self.start);
+        (self.start, self.end) = (start, end);
+        self.epoch = self.epoch.max(epoch);
+        self.restarted(log);
+        self.bound_by(end);
+    }
+
+    /// A batch of these bytes that was acknowledged or, if that is enough, one that may have come back.
+    fn known(&self, bytes: &[u8], promised_only: bool) -> Option<Batch> {
+        let first = BatchHeader::read(bytes).expect("a batch").base_offset;
+        let at = self.batches.partition_point(|batch| batch.header.base_offset < first);
+        let promised = self.batches.get(at).filter(|batch| batch.bytes == bytes);
+        let ghost = || self.ghosts.get(&first)?.iter().find(|batch| batch.bytes == bytes);
+        promised.or_else(|| if promised_only { None } else { ghost() }).cloned()
+    }
+
+    /// A new process has opened the log.
+    pub(crate) fn restarted(&mut self, log: &Log) {
+        let high_watermark = log.high_watermark();
+        let noted = self.noted_high_watermark.clamp(self.start, self.end);
+        assert!(high_watermark >= noted, "high watermark {high_watermark}, noted {noted}");
+        let most = self.high_watermark.max(self.most_noted_high_watermark).max(self.start);
+        assert!(high_watermark <= most.min(self.end), "high watermark {high_watermark} was at most {most}");
+        self.high_watermark = high_watermark;
+        self.remembered_from = self.end;
+        self.cut = i64::MAX;
+        self.ghosts.clear();
+    }
+}
+
+/// Reads to the end, as a follower does: the batches.
+pub(crate) fn read_all(log: &Log, mut offset: i64) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    while offset < log.log_end_offset() {
+        let info = log.read_verified(offset, 16_384, i64::MAX, true).expect("read");
+        let Some(slice) = info.slice else { break };
+        let bytes = slice.read().expect("whole");
+        for item in record_batch::batches(&bytes) {
+            let (header, batch) = item.expect("a batch");
+            assert!(record_batch::check_crc(batch), "the batch at {} is not what was written", header.base_offset);
+            all.push(batch.to_vec());
+            offset = header.next_offset();
+        }
+    }
+    all
+}
