@@ -29,8 +29,17 @@ const WALLS: [(&str, &[&str], &str); 7] = [
     ("crates/broker/src/", &["ottla_controller"], "the broker reaches a controller through ControllerDoor alone"),
 ];
 
-/// Where the bans of clippy.toml may be lifted: the door to the system, and what is not part of the product.
-const LIFTED: [&str; 6] = ["crates/env/", "xtask/", "crates/testkit/", "fuzz/", "bench/", "crates/protocol-gen/"];
+/// Where the bans of clippy.toml may be lifted: the door to the system, what is not part of the product, and the one reader to
+/// which a short read is welcome.
+const LIFTED: [&str; 7] = [
+    "crates/env/",
+    "xtask/",
+    "crates/testkit/",
+    "fuzz/",
+    "bench/",
+    "crates/protocol-gen/",
+    "crates/protocol/src/compression/decompressor.rs",
+];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut complaints = Vec::new();

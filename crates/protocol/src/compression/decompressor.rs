@@ -109,6 +109,7 @@ impl<'a> Decompressor<'a> {
 }
 
 /// One read of a codec's own reader. How much it gives at once does not matter here, as the callers loop.
+#[allow(clippy::disallowed_methods, reason = "a short read is what is wanted")]
 fn read_some(reader: &mut impl Read, out: &mut [u8]) -> io::Result<usize> {
     reader.read(out)
 }
