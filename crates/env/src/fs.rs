@@ -10,8 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use crate::platform::fs::{
-    File, create_dir_all, exists, file_len, modified_ms, read_dir, remove_dir_all, remove_file, rename, space,
-    sync_dir, sync_file_system,
+    File, create_dir_all, exists, file_len, modified_ms, read_dir, remove_dir_all, remove_file, rename,
+    set_modified_ms, space, sync_dir, sync_file_system,
 };
 pub use crate::platform::lock::{FileLock, lock, lock_holder};
 

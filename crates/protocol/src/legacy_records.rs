@@ -1,4 +1,5 @@
-//! Message sets of magic 0 and 1, which brokers wrote before Kafka 0.11 and which old segments still hold. Reading only.
+//! Message sets of magic 0 and 1, which brokers wrote before Kafka 0.11 and which old segments still hold. They are read;
+//! compaction alone writes one anew, when messages of a wrapper go ([`write_wrapper`]).
 //!
 //! ```text
 //! offset i64 | size i32 | crc u32 | magic i8 | attributes i8 | timestamp i64 (magic 1) | key | value
@@ -11,7 +12,7 @@
 //!
 //! [`entries`] goes through a set without unpacking; [`messages`] gives what one entry stands for.
 
-use crate::compression::{Compression, decompress};
+use crate::compression::{Compression, compress, decompress};
 use crate::record_batch::{BatchError, LOG_OVERHEAD, TimestampType, entry_size};
 
 mod lz4_magic_0;
@@ -234,6 +235,57 @@ impl<'a> Iterator for Messages<'a> {
                 })
             }),
         }
+    }
+}
+
+/// Appends a wrapper with some of the messages of another, which must not be none: what compaction leaves of it.
+///
+/// # Errors
+/// When the codec is unknown.
+pub fn write_wrapper(
+    original: &LegacyEntry<'_>,
+    kept: &[LegacyMessage<'_>],
+    out: &mut Vec<u8>,
+) -> Result<(), BatchError> {
+    let codec = original.compression()?;
+    let (Some(first), Some(last)) = (kept.first(), kept.last()) else { return Ok(()) };
+    let first_offset = if original.magic == 0 { 0 } else { first.offset };
+    let (mut within, mut packed) = (Vec::new(), Vec::new());
+    for message in kept {
+        let relative = LegacyMessage { offset: message.offset - first_offset, ..*message };
+        put_message(original.magic, 0, &relative, &mut within);
+    }
+    compress(codec, None, &within, &mut packed)?;
+    if codec == Compression::Lz4 && original.magic == 0 {
+        lz4_magic_0::set_wrong_checksum(&mut packed);
+    }
+    let timestamp = match original.timestamp_type() {
+        TimestampType::LogAppendTime => original.timestamp,
+        TimestampType::CreateTime => kept.iter().map(|message| message.timestamp).max().unwrap_or(-1),
+    };
+    let wrapper = LegacyMessage { offset: last.offset, timestamp, key: None, value: Some(&packed), bytes: &[] };
+    put_message(original.magic, original.attributes, &wrapper, out);
+    Ok(())
+}
+
+fn put_message(magic: i8, attributes: i8, message: &LegacyMessage<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&message.offset.to_be_bytes());
+    out.extend_from_slice(&[0; 8]); // size and checksum, below
+    let body = out.len();
+    out.extend_from_slice(&[magic as u8, attributes as u8]);
+    if magic == 1 {
+        out.extend_from_slice(&message.timestamp.to_be_bytes());
+    }
+    for bytes in [message.key, message.value] {
+        out.extend_from_slice(&bytes.map_or(-1, |b| b.len() as i32).to_be_bytes());
+        out.extend_from_slice(bytes.unwrap_or_default());
+    }
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, out.get(body..).unwrap_or_default()) as u32;
+    let size = (out.len() - start - LOG_OVERHEAD) as i32;
+    let head = size.to_be_bytes().into_iter().chain(crc.to_be_bytes());
+    for (place, byte) in out.iter_mut().skip(start + 8).zip(head) {
+        *place = byte;
     }
 }
 

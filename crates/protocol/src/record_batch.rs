@@ -18,12 +18,14 @@
 //! [`Record`]: crate::records::Record
 
 mod builder;
+mod compacted;
 mod walk;
 
 use crate::compression::{Compression, CompressionError, compress, decompress};
 use crate::records::{Record, RecordIter};
 
 pub use builder::{BatchBuilder, BatchOptions};
+pub use compacted::{Kept, write_compacted, write_emptied};
 pub use walk::{RecordShape, Walk, walk};
 
 /// Bytes of a batch before its records.
@@ -387,14 +389,28 @@ impl<'a> Iterator for Batches<'a> {
 /// the iterator.
 pub fn records<'a>(batch: &'a [u8], scratch: &'a mut Vec<u8>, limit: usize) -> Result<RecordIter<'a>, BatchError> {
     let header = BatchHeader::read(batch)?;
-    let packed = packed_records(&header, batch)?;
-    Ok(match header.compression()? {
-        Compression::None => RecordIter::new(packed, header.record_count),
+    Ok(RecordIter::new(unpacked(&header, batch, scratch, limit)?, header.record_count))
+}
+
+/// The block of a whole batch's records, unpacked as [`records`] does, for those who copy records as bytes: the
+/// iterator is [`RecordIter::new`].
+///
+/// # Errors
+/// As [`records`].
+pub fn unpacked<'a>(
+    header: &BatchHeader,
+    batch: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+    limit: usize,
+) -> Result<&'a [u8], BatchError> {
+    let packed = packed_records(header, batch)?;
+    match header.compression()? {
+        Compression::None => Ok(packed),
         codec => {
             decompress(codec, packed, scratch, limit)?;
-            RecordIter::new(scratch, header.record_count)
+            Ok(scratch)
         }
-    })
+    }
 }
 
 /// The batch with its records packed in another codec; head and records stay as they are. `limit` bounds what it unpacks to.

@@ -73,9 +73,16 @@ pub struct RecordIter<'a> {
 }
 
 impl<'a> RecordIter<'a> {
-    /// Reads `count` records that fill `bytes`.
-    pub(crate) fn new(bytes: &'a [u8], count: i32) -> Self {
+    /// Reads `count` records that fill `bytes`, the unpacked block of a batch.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], count: i32) -> Self {
         Self { rest: bytes, index: 0, count, done: false }
+    }
+
+    /// Bytes behind the record that was given last: tells where in the block a record lies.
+    #[must_use]
+    pub fn bytes_left(&self) -> usize {
+        self.rest.len()
     }
 
     fn step(&mut self) -> Result<Option<Record<'a>>, BatchError> {

@@ -27,7 +27,7 @@ use ottla_env::task::{self, Runtime, signal};
 use ottla_env::time::{self, Instant};
 use ottla_metadata::config::BrokerConfig;
 use ottla_metadata::{ControllerDoor, MetadataLoader};
-use ottla_storage::{LogDir, LogManager, LogManagerOptions};
+use ottla_storage::{CleanerConfig, LogDir, LogManager, LogManagerOptions};
 
 use directories::Identity;
 
@@ -170,6 +170,15 @@ fn open(
         high_watermark_checkpoint_interval_ms: config.replica_high_watermark_checkpoint_interval_ms,
         producer_id_expiration_ms: config.producer_id_expiration_ms,
         recovery_threads: config.num_recovery_threads_per_data_dir,
+        cleaner: CleanerConfig {
+            enable: config.log_cleaner_enable,
+            threads: config.log_cleaner_threads,
+            backoff_ms: config.log_cleaner_backoff_ms,
+            dedupe_buffer_bytes: config.log_cleaner_dedupe_buffer_size,
+            load_factor: config.log_cleaner_io_buffer_load_factor,
+            io_buffer_bytes: config.log_cleaner_io_buffer_size,
+            io_max_bytes_per_second: config.log_cleaner_io_max_bytes_per_second,
+        },
         ..LogManagerOptions::default()
     })?)
 }

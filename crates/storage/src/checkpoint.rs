@@ -1,5 +1,5 @@
-//! Files that note one offset per partition: `recovery-point-offset-checkpoint`, `replication-offset-checkpoint` and
-//! `log-start-offset-checkpoint`. Kafka class: `OffsetCheckpointFile`.
+//! Files that note one offset per partition: `recovery-point-offset-checkpoint`, `replication-offset-checkpoint`,
+//! `log-start-offset-checkpoint` and `cleaner-offset-checkpoint`. Kafka class: `OffsetCheckpointFile`.
 //!
 //! ```text
 //! 0                    version
@@ -24,6 +24,9 @@ pub(crate) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 pub(crate) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 /// Log start offset where DeleteRecords moved it above the first segment's.
 pub(crate) const LOG_START: &str = "log-start-offset-checkpoint";
+
+/// Up to where each log is compacted.
+pub(crate) const CLEANER: &str = "cleaner-offset-checkpoint";
 
 /// Offsets by topic and partition.
 pub type Offsets = BTreeMap<(Arc<str>, i32), i64>;
@@ -103,8 +106,20 @@ impl CheckpointFile {
     }
 
     /// What it says of a partition.
-    pub(crate) fn get(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
-        self.content.lock().get(&(Arc::clone(topic), partition)).copied()
+    pub(crate) fn get(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.content.lock().get(&(Arc::from(topic), partition)).copied()
+    }
+
+    /// Notes an offset of one partition, or that there is none.
+    pub(crate) fn set(&self, topic: &str, partition: i32, offset: Option<i64>) -> Result<(), StorageError> {
+        let key = (Arc::from(topic), partition);
+        let differs = |content: &Offsets| content.get(&key).copied() != offset;
+        self.change(differs, |content| {
+            match offset {
+                Some(offset) => content.insert(key.clone(), offset),
+                None => content.remove(&key),
+            };
+        })
     }
 
     /// Makes sure that it says no more than `offset` of a partition.
@@ -199,8 +214,12 @@ mod tests {
         assert_eq!(CheckpointFile::new(path.clone()).load().expect("read"), [((Arc::clone(&topic), 0), 5)].into());
         file.raise(&topic, 0, 6).expect("raised");
         file.raise(&topic, 1, 1).expect("noted");
-        let raised = [((Arc::clone(&topic), 0), 6), ((topic, 1), 1)].into();
-        assert_eq!(CheckpointFile::new(path).load().expect("read"), raised);
+        let raised = [((Arc::clone(&topic), 0), 6), ((Arc::clone(&topic), 1), 1)].into();
+        assert_eq!(CheckpointFile::new(path.clone()).load().expect("read"), raised);
+        file.set(&topic, 1, Some(8)).expect("changed");
+        file.set(&topic, 0, None).expect("removed");
+        assert_eq!((file.get(&topic, 0), file.get(&topic, 1)), (None, Some(8)));
+        assert_eq!(read(&path).expect("read"), [((topic, 1), 8)].into());
     }
 
     #[test]

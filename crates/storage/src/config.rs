@@ -12,7 +12,7 @@ pub struct CleanupPolicy {
 }
 
 /// Settings of one log. Bytes and milliseconds, as the names end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `cleanup.policy`
     pub cleanup_policy: CleanupPolicy,
@@ -44,6 +44,14 @@ pub struct LogConfig {
     pub message_timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`
     pub message_timestamp_after_max_ms: i64,
+    /// `delete.retention.ms`: how long compaction keeps tombstones and transaction markers
+    pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`: share of bytes not compacted yet from which on the log is compacted
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: how long a record is left alone by compaction
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: after how long a record is compacted whatever the ratio
+    pub max_compaction_lag_ms: i64,
     /// `flush.messages`: records that may be acknowledged without a sync
     pub flush_messages: i64,
     /// `flush.ms`: between two syncs, in the background
@@ -75,11 +83,27 @@ impl Default for LogConfig {
             log_append_time: false,
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: 3_600_000,
+            delete_retention_ms: 86_400_000,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             preallocate: false,
             compression: None,
             reserve_bytes: 0,
+        }
+    }
+}
+
+impl LogConfig {
+    /// The age at which a segment is closed: no later than its records must be compacted, which is done to closed segments
+    /// only.
+    pub(crate) fn max_segment_ms(&self) -> i64 {
+        if self.cleanup_policy.compact && self.max_compaction_lag_ms > 0 {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
         }
     }
 }

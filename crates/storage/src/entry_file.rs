@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_env::fs::{self, File};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::access::Access;
 use crate::error::StorageError;
@@ -28,7 +28,8 @@ const PAGE_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct EntryFile<const N: usize> {
     folder: Arc<LogFolder>,
-    name: String,
+    /// Changes while the file is renamed; whoever opens the file holds it meanwhile, so that no other can have the name.
+    name: RwLock<String>,
     tail: Mutex<Tail<N>>,
 }
 
@@ -43,11 +44,42 @@ struct Tail<const N: usize> {
 impl<const N: usize> EntryFile<N> {
     /// The file `name` with `entries` entries on disk; it need not exist when there are none.
     pub(crate) fn new(folder: Arc<LogFolder>, name: String, entries: u64) -> Self {
-        Self { folder, name, tail: Mutex::new(Tail { on_disk: entries, pending: Vec::new(), unsynced: false }) }
+        Self {
+            folder,
+            name: RwLock::new(name),
+            tail: Mutex::new(Tail { on_disk: entries, pending: Vec::new(), unsynced: false }),
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.file(&self.name)
+        self.folder.file(&self.name.read())
+    }
+
+    /// Takes another name before there is a file.
+    pub(crate) fn set_name(&self, name: String) {
+        *self.name.write() = name;
+    }
+
+    /// Renames the file, if there is one. Gives its new path then.
+    pub(crate) fn rename(&self, to: String) -> Result<Option<PathBuf>, StorageError> {
+        let mut name = self.name.write();
+        let (from, path) = (self.folder.file(&name), self.folder.file(&to));
+        let exists = fs::exists(&from);
+        if exists {
+            fs::rename(from, &path)?;
+        }
+        *name = to;
+        Ok(exists.then_some(path))
+    }
+
+    fn open(&self) -> Result<File, StorageError> {
+        let name = self.name.read();
+        File::open(self.folder.file(&name)).map_err(StorageError::Open)
+    }
+
+    fn create(&self) -> Result<File, StorageError> {
+        let name = self.name.read();
+        File::create(self.folder.file(&name)).map_err(StorageError::Open)
     }
 
     /// Entries, pending ones included.
@@ -67,8 +99,7 @@ impl<const N: usize> EntryFile<N> {
         if tail.pending.is_empty() {
             return Ok(());
         }
-        let path = self.path();
-        let file = File::create(&path).map_err(StorageError::Open)?;
+        let file = self.create()?;
         tail.unsynced = true;
         file.write_all_at(tail.pending.as_flattened(), tail.on_disk * N as u64)?;
         tail.on_disk += tail.pending.len() as u64;
@@ -90,8 +121,7 @@ impl<const N: usize> EntryFile<N> {
         }
         tail.unsynced = false;
         drop(tail);
-        let path = self.path();
-        let synced = File::create(&path).map_err(StorageError::Open).and_then(|file| Ok(file.sync_data()?));
+        let synced = self.create().and_then(|file| Ok(file.sync_data()?));
         synced.inspect_err(|_| self.tail.lock().unsynced = true)
     }
 
@@ -107,8 +137,7 @@ impl<const N: usize> EntryFile<N> {
         }
         tail.pending.clear();
         tail.on_disk = entries;
-        let path = self.path();
-        let file = File::create(&path).map_err(StorageError::Open)?;
+        let file = self.create()?;
         Ok(file.set_len(entries * N as u64)?)
     }
 
@@ -127,8 +156,7 @@ impl<const N: usize> EntryFile<N> {
             tail.on_disk
         };
         let Some(last) = len.checked_sub(1) else { return Ok(None) };
-        let path = self.path();
-        let file = File::open(&path).map_err(StorageError::Open)?;
+        let file = self.open()?;
         self.entry_at(&file, last).map(Some)
     }
 
@@ -137,8 +165,8 @@ impl<const N: usize> EntryFile<N> {
         let tail = self.tail.lock();
         let mut bytes = Vec::new();
         if tail.on_disk > 0 {
-            let path = self.path();
-            bytes = fs::read(&path)?;
+            let name = self.name.read();
+            bytes = fs::read(self.folder.file(&name))?;
         }
         let (entries, _) = bytes.as_chunks::<N>();
         let on_disk = usize::try_from(tail.on_disk).unwrap_or(usize::MAX);
@@ -192,8 +220,7 @@ impl<const N: usize> EntryFile<N> {
         if on_disk == 0 {
             return Ok((0, None));
         }
-        let path = self.path();
-        let file = File::open(&path).map_err(StorageError::Open)?;
+        let file = self.open()?;
         self.search_file(&file, access, on_disk, before)
     }
 

@@ -4,7 +4,8 @@
 //!  log_manager ──> log ──> segments ──> segment ──> offset_index, time_index, transaction_index (entry_file)
 //!       │           │                      └──────> batch_scan: from head to head through a file
 //!       │           ├──> validator, producer_state, leader_epoch_cache, retention: pure decisions
-//!       │           └──> loader ──> recovery: what a process finds when it opens a log
+//!       │           └──> loader ──> recovery, swap_files: what a process finds when it opens a log
+//!       ├──> cleaner: compaction, decided by values; it puts segments in place through the log
 //!       │   inspect: what tools read of a directory that may be another process's
 //!       └──> log_dir, meta_properties, checkpoint, clean_shutdown: what a log directory says of itself
 //! ```
@@ -19,6 +20,7 @@ mod batch_reader;
 mod batch_scan;
 pub mod checkpoint;
 mod clean_shutdown;
+mod cleaner;
 mod config;
 mod entry_file;
 mod error;
@@ -42,10 +44,12 @@ mod retention;
 mod segment;
 mod segments;
 mod snapshot_files;
+mod swap_files;
 mod time_index;
 mod transaction_index;
 mod validator;
 
+pub use cleaner::{CleanReport, Cleaned, CleanerConfig, CleanerStats};
 pub use config::{CleanupPolicy, LogConfig};
 pub use error::{AppendError, OpenError, ReadError, RecordError, StorageError};
 pub use leader_epoch_cache::{EpochEnd, EpochStart};

@@ -11,15 +11,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_env::fs::{self, DirEntry};
+use ottla_env::fs;
 
 use crate::access::Access;
 use crate::batch_scan::read_batch;
 use crate::config::LogConfig;
 use crate::error::StorageError;
-use crate::file_names::{
-    CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TEMPORARY, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file,
-};
+use crate::file_names::{INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file};
 use crate::leader_epoch_cache::{self, LeaderEpochCache};
 use crate::log_folder::LogFolder;
 use crate::producer_state::{Marker, ProducerState};
@@ -27,6 +25,7 @@ use crate::recovery::{self, Scope};
 use crate::segment::{Around, Bounds, Segment, SegmentFiles, Until};
 use crate::segments::Segments;
 use crate::snapshot_files::SnapshotFiles;
+use crate::swap_files::sweep;
 use crate::{offset_index, time_index, transaction_index};
 
 /// What is known before the directory is looked at.
@@ -34,6 +33,8 @@ use crate::{offset_index, time_index, transaction_index};
 pub(crate) struct Plan<'a> {
     pub(crate) folder: &'a Arc<LogFolder>,
     pub(crate) config: &'a LogConfig,
+    /// Whether offsets may be missing because compaction took them, now or under an earlier policy.
+    pub(crate) compacted: bool,
     pub(crate) recovery_point: i64,
     pub(crate) log_start_offset: i64,
     pub(crate) clean_shutdown: bool,
@@ -54,13 +55,13 @@ pub struct RecoveryReport {
 impl Plan<'_> {
     /// Whether offsets may be missing before a segment: compaction took them, or they lie below the log start.
     pub(crate) fn may_have_gap(&self, base_offset: i64) -> bool {
-        self.config.cleanup_policy.compact || base_offset <= self.log_start_offset
+        self.compacted || base_offset <= self.log_start_offset
     }
 
     /// What lies around a segment, given where the next one begins.
     pub(crate) fn bounds(&self, next_segment: Option<i64>) -> Bounds {
         let may_have_gap = next_segment.is_some_and(|base| self.may_have_gap(base));
-        Bounds { next_segment, may_have_gap, compacted: self.config.cleanup_policy.compact, given: self.recovery_point }
+        Bounds { next_segment, may_have_gap, compacted: self.compacted, given: self.recovery_point }
     }
 }
 
@@ -144,28 +145,6 @@ fn forget_unsound_aborted(
     Ok(unsound)
 }
 
-/// Removes leftovers and gives the files that stay, by name.
-fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, StorageError> {
-    let path = folder.path();
-    let mut kept = BTreeMap::new();
-    for DirEntry { name, is_dir, len } in fs::read_dir(&path)? {
-        let leftover = [DELETED, CLEANED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix));
-        if is_dir {
-            continue;
-        }
-        if name.ends_with(SWAP) {
-            let reason = format!("{name} is an unfinished compaction; start Kafka on the directory once to finish it");
-            return Err(StorageError::Corrupt { path, reason });
-        }
-        if leftover {
-            fs::remove_file(path.join(&name))?;
-        } else {
-            kept.insert(name, len);
-        }
-    }
-    Ok(kept)
-}
-
 fn offsets_with(files: &BTreeMap<String, u64>, suffix: &str) -> BTreeSet<i64> {
     let matching = files.keys().filter_map(|name| parse_offset_file(name)).filter(|(_, s)| *s == suffix);
     matching.map(|(offset, _)| offset).collect()
@@ -239,7 +218,7 @@ fn remove_half_made(folder: &LogFolder, base_offset: i64) {
     }
 }
 
-fn jitter(config: &LogConfig) -> i64 {
+pub(crate) fn jitter(config: &LogConfig) -> i64 {
     match u64::try_from(config.segment_jitter_ms) {
         Ok(bound) if bound > 0 => i64::try_from(ottla_env::random::below(bound)).unwrap_or(0),
         Ok(_) | Err(_) => 0,

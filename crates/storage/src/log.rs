@@ -7,17 +7,20 @@
 //! Offsets are atomics that anyone may read. Four locks, taken in this order and never held over a wait for anything but
 //! the disk:
 //!
-//! 1. `flushing`: one flush, truncation or removal of segments at a time, so that what is synced stays what it was;
+//! 1. `flushing`: one flush, truncation, removal or exchange of segments at a time, so that what is synced stays what it
+//!    was;
 //! 2. `appender`: one append at a time; it owns the producer state;
 //! 3. `segments`, 4. `epochs`: short looks and changes.
 //!
-//! Reads take only 3, and search indexes and files outside of it.
+//! Reads take only 3, and search indexes and files outside of it; one that finds that segments were exchanged meanwhile
+//! (`replacements`) begins anew. Compaction reads and writes without any, and takes 1 for the exchange.
 
 mod append;
 mod flush;
 mod lookup;
 mod read;
 mod recompress;
+mod replace;
 mod truncate;
 mod verify;
 
@@ -42,6 +45,8 @@ pub use append::AppendInfo;
 use append::Appender;
 pub use lookup::TimestampAndOffset;
 pub use read::ReadInfo;
+use replace::Cleaning;
+pub(crate) use replace::{Claim, LastRecord, Ticket};
 
 /// `first_unstable` when no transaction is open.
 const STABLE: i64 = i64::MAX;
@@ -93,6 +98,9 @@ pub struct Log {
     flush_wanted: AtomicBool,
     last_flush_ms: AtomicI64,
     report: RecoveryReport,
+    cleaning: Cleaning,
+    /// How often compaction has put segments in the place of others.
+    replacements: AtomicU64,
 }
 
 impl Log {
@@ -115,6 +123,7 @@ impl Log {
         let plan = Plan {
             folder: &folder,
             config: &config,
+            compacted: config.cleanup_policy.compact || dir.cleaned.get(topic, partition).is_some_and(|to| to > 0),
             recovery_point: options.recovery_point,
             log_start_offset: options.log_start_offset,
             clean_shutdown: options.clean_shutdown,
@@ -159,6 +168,8 @@ impl Log {
             flush_wanted: AtomicBool::new(false),
             last_flush_ms: AtomicI64::new(plan.now_ms),
             report: loaded.report,
+            cleaning: Cleaning::default(),
+            replacements: AtomicU64::new(0),
             config: RwLock::new(config),
             folder,
         });
@@ -327,7 +338,7 @@ impl Log {
     }
 
     /// For errors that cannot happen while the invariant of [`Segments`] holds.
-    fn no_segment(&self) -> StorageError {
+    pub(crate) fn no_segment(&self) -> StorageError {
         StorageError::Corrupt { path: self.path(), reason: "the log has no segment".to_owned() }
     }
 }

@@ -8,7 +8,7 @@ use ottla_env::fs::{self, FileLock};
 use ottla_protocol::Uuid;
 use parking_lot::Mutex;
 
-use crate::checkpoint::{CheckpointFile, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
+use crate::checkpoint::{CLEANER, CheckpointFile, HIGH_WATERMARK, LOG_START, RECOVERY_POINT};
 use crate::error::{OpenError, StorageError};
 use crate::meta_properties::MetaProperties;
 use crate::open_files::{OpenFiles, affordable};
@@ -32,6 +32,7 @@ pub struct LogDir {
     pub(crate) recovery_points: CheckpointFile,
     pub(crate) log_starts: CheckpointFile,
     pub(crate) high_watermarks: CheckpointFile,
+    pub(crate) cleaned: CheckpointFile,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
     /// Bytes that were appended to the logs in here and not synced.
@@ -90,6 +91,7 @@ impl LogDir {
             recovery_points: CheckpointFile::new(path.join(RECOVERY_POINT)),
             log_starts: CheckpointFile::new(path.join(LOG_START)),
             high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
+            cleaned: CheckpointFile::new(path.join(CLEANER)),
             flush_wanted: AtomicBool::new(false),
             unflushed_bytes: AtomicU64::new(0),
             flush_behind_bytes: AtomicU64::new(FLUSH_BEHIND_BYTES),
@@ -147,8 +149,8 @@ impl LogDir {
     }
 
     /// What is noted of the logs in here.
-    pub(crate) fn checkpoints(&self) -> [&CheckpointFile; 3] {
-        [&self.recovery_points, &self.log_starts, &self.high_watermarks]
+    pub(crate) fn checkpoints(&self) -> [&CheckpointFile; 4] {
+        [&self.recovery_points, &self.log_starts, &self.high_watermarks, &self.cleaned]
     }
 
     /// How many logs the manager has in here.

@@ -28,6 +28,7 @@ use ottla_env::task::{StopSignal, Thread};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
+use crate::cleaner::{CleanReport, Cleaner, CleanerConfig, CleanerStats};
 use crate::config::LogConfig;
 use crate::error::OpenError;
 use crate::log::Log;
@@ -64,6 +65,8 @@ pub struct LogManagerOptions {
     pub producer_id_expiration_ms: i64,
     /// `num.recovery.threads.per.data.dir`, for all directories together.
     pub recovery_threads: usize,
+    /// `log.cleaner.*`
+    pub cleaner: CleanerConfig,
 }
 
 impl Default for LogManagerOptions {
@@ -80,6 +83,7 @@ impl Default for LogManagerOptions {
             high_watermark_checkpoint_interval_ms: 5_000,
             producer_id_expiration_ms: 86_400_000,
             recovery_threads: 2,
+            cleaner: CleanerConfig::default(),
         }
     }
 }
@@ -116,6 +120,7 @@ pub struct LogManager {
     /// One creation or deletion at a time.
     changing: Mutex<()>,
     clean_broker_epoch: Option<i64>,
+    cleaner: Cleaner,
     stop: StopSignal,
     threads: Mutex<Vec<Thread>>,
 }
@@ -169,6 +174,26 @@ impl LogManager {
     #[must_use]
     pub fn log_dir(&self, path: &Path) -> Option<&Arc<LogDir>> {
         self.dirs.iter().find(|dir| dir.path() == path)
+    }
+
+    /// Compacts the dirtiest log that is due, if any is, and blocks for as long as that takes. The cleaner's threads do
+    /// nothing else; it may be called whether they run or not. Lags and delete horizons count from `now_ms`.
+    pub fn clean_once(&self, now_ms: i64) -> CleanReport {
+        self.cleaner.clean_once(&self.logs(), now_ms, &self.stop)
+    }
+
+    /// What compaction has done since the start.
+    #[must_use]
+    pub fn cleaner_stats(&self) -> CleanerStats {
+        self.cleaner.stats(&self.logs())
+    }
+
+    pub(crate) fn cleaner(&self) -> &Cleaner {
+        &self.cleaner
+    }
+
+    pub(crate) fn stop_signal(&self) -> &StopSignal {
+        &self.stop
     }
 
     /// How the directories are.

@@ -18,7 +18,7 @@ use ottla_env::fs::{self, File};
 use ottla_env::process;
 use parking_lot::Mutex;
 
-use crate::file_names::{DELETED, LOG, offset_file};
+use crate::file_names::{LOG, offset_file};
 use crate::log_folder::LogFolder;
 
 /// Files that may be open whatever the limit is: appends to one partition while another is read.
@@ -110,7 +110,9 @@ pub struct LogFile {
 #[derive(Debug, Default)]
 struct Handle {
     file: Option<Arc<File>>,
-    is_deleted: bool,
+    /// What the name ends with behind Kafka's: nothing, unless a compaction is putting the segment in place, or it was
+    /// removed.
+    suffix: String,
 }
 
 impl LogFile {
@@ -171,8 +173,26 @@ impl LogFile {
     }
 
     fn path_by(&self, handle: &Handle) -> PathBuf {
-        let name = offset_file(self.base_offset, LOG);
-        self.folder.file(&if handle.is_deleted { name + DELETED } else { name })
+        self.folder.file(&(offset_file(self.base_offset, LOG) + &handle.suffix))
+    }
+
+    /// Takes another suffix before there is a file.
+    pub(crate) fn set_suffix(&self, suffix: &str) {
+        suffix.clone_into(&mut self.handle.lock().suffix);
+    }
+
+    /// Gives the file another suffix, and gives its new path, if there is a file.
+    pub(crate) fn rename(&self, suffix: &str) -> io::Result<Option<PathBuf>> {
+        let mut handle = self.handle.lock();
+        let from = self.path_by(&handle);
+        if !fs::exists(&from) {
+            return Ok(None);
+        }
+        let to = self.folder.file(&(offset_file(self.base_offset, LOG) + suffix));
+        fs::rename(&from, &to)?;
+        // Under the lock: a file that takes the name after this is another one.
+        suffix.clone_into(&mut handle.suffix);
+        Ok(Some(to))
     }
 
     /// Gives the descriptor back if nobody asked for it since the last call.
@@ -189,23 +209,14 @@ impl LogFile {
         }
     }
 
-    /// Renames the file for removal and gives its new path. If somebody reads it, it is kept open until they are done: the
+    /// Renames the file for removal, to a suffix that no other has, and gives its new path. If somebody reads it, it is kept open until they are done: the
     /// name may be gone before.
-    pub(crate) fn rename_deleted(self: &Arc<Self>) -> io::Result<Option<PathBuf>> {
+    pub(crate) fn rename_deleted(self: &Arc<Self>, suffix: &str) -> io::Result<Option<PathBuf>> {
         let in_use = Arc::strong_count(self) > 1;
         // An open descriptor helps them; without one they have until the file is removed.
         if in_use && self.open().is_ok() {
             self.is_pinned.store(true, Ordering::Release);
         }
-        let mut handle = self.handle.lock();
-        let from = self.path_by(&handle);
-        if !fs::exists(&from) {
-            return Ok(None);
-        }
-        let to = self.folder.file(&(offset_file(self.base_offset, LOG) + DELETED));
-        fs::rename(&from, &to)?;
-        // Under the lock: a file that takes the name after this is another one.
-        handle.is_deleted = true;
-        Ok(Some(to))
+        self.rename(suffix)
     }
 }

@@ -158,7 +158,7 @@ fn adopt(
     let may_follow = |at: &BatchAt, next_offset: i64, last_epoch: i32| {
         let gap = at.header.base_offset > next_offset;
         let durable = at.header.base_offset < scope.durable;
-        let may_have_gap = plan.config.cleanup_policy.compact || at.position == 0 || durable;
+        let may_have_gap = plan.compacted || at.position == 0 || durable;
         let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
         let leftover = is_leftover(at, scope.durable, last_epoch);
         let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < last_epoch;

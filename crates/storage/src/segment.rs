@@ -11,6 +11,7 @@
 //! The file is opened when it is needed ([`crate::open_files`]).
 
 mod aborted;
+mod files;
 mod integrity;
 mod load;
 mod resync;
@@ -24,15 +25,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use ottla_env::fs::{self, File};
-use ottla_protocol::record_batch::{self, NO_TIMESTAMP};
+use ottla_env::fs::File;
+use ottla_protocol::record_batch::{BatchError, NO_TIMESTAMP};
 use parking_lot::Mutex;
 
 use crate::access::Access;
-use crate::batch_scan::BatchAt;
+use crate::batch_scan::{BatchAt, read_head};
 use crate::config::LogConfig;
 use crate::error::StorageError;
-use crate::file_names::{DELETED, INDEX, LOG, TIME_INDEX, TXN_INDEX, offset_file};
 use crate::log_folder::LogFolder;
 use crate::offset_index::OffsetIndex;
 use crate::open_files::LogFile;
@@ -163,9 +163,9 @@ impl Segment {
         self.base_offset
     }
 
-    /// Its `.log` file.
-    fn log_path(&self) -> PathBuf {
-        self.folder.file(&offset_file(self.base_offset, LOG))
+    /// Where its `.log` file is now.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.log_file.path()
     }
 
     /// Whether any part cannot be read.
@@ -241,7 +241,7 @@ impl Segment {
             Some(first) if first >= 0 && max_timestamp >= 0 => max_timestamp.saturating_sub(first),
             Some(_) | None => now_ms.saturating_sub(tail.created_ms),
         };
-        let too_old = size > 0 && age > config.segment_ms.saturating_sub(tail.jitter_ms);
+        let too_old = size > 0 && age > config.max_segment_ms().saturating_sub(tail.jitter_ms);
         let too_large = size > 0 && size + incoming as u64 > config.segment_bytes as u64;
         let full = self.offsets.is_full(config.segment_index_bytes) || self.times.is_full(config.segment_index_bytes);
         let overflow = size > 0 && i32::try_from(last_offset - self.base_offset).is_err();
@@ -269,19 +269,21 @@ impl Segment {
     /// Notes batches that lie at `position` in the file; gives the offset after them.
     fn note(&self, batches: &[u8], position: u64, index_interval_bytes: usize) -> Result<i64, StorageError> {
         let mut tail = self.tail.lock();
+        let mut rest = batches;
         let mut position = position;
         let mut next_offset = self.base_offset;
-        for batch in record_batch::batches(batches) {
-            let (header, _) = batch.map_err(|e| self.corrupt(&e))?;
+        while !rest.is_empty() {
+            let header = read_head(rest).map_err(|e| self.corrupt(&e))?;
             let at = BatchAt { position, header };
             self.note_batch(&mut tail, &at, index_interval_bytes)?;
             next_offset = header.next_offset();
             position = at.end();
+            rest = rest.get(header.size_bytes()..).unwrap_or_default();
         }
         Ok(next_offset)
     }
 
-    fn corrupt(&self, error: &record_batch::BatchError) -> StorageError {
+    fn corrupt(&self, error: &BatchError) -> StorageError {
         StorageError::Corrupt { path: self.log_path(), reason: error.to_string() }
     }
 
@@ -289,7 +291,8 @@ impl Segment {
         let header = &at.header;
         let none = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
         let largest = tail.largest.get_or_insert(none);
-        if header.max_timestamp > largest.timestamp {
+        // A batch that compaction emptied has a timestamp, but no record of that time.
+        if header.max_timestamp > largest.timestamp && header.record_count > 0 {
             *largest = TimestampOffset { timestamp: header.max_timestamp, offset: header.last_offset() };
         }
         tail.first_timestamp.get_or_insert(header.max_timestamp);
@@ -340,22 +343,5 @@ impl Segment {
     pub(crate) fn sync_indexes(&self) -> Result<(), StorageError> {
         self.offsets.file().sync()?;
         self.times.file().sync()
-    }
-
-    /// Renames the files for removal at `due_ms`. Readers that hold the file go on.
-    pub(crate) fn delete(&self, due_ms: i64) -> Result<(), StorageError> {
-        if let Some(renamed) = self.log_file.rename_deleted()? {
-            self.folder.dir.remove_later(renamed, false, due_ms);
-        }
-        for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
-            let from = self.folder.file(&offset_file(self.base_offset, suffix));
-            if !fs::exists(&from) {
-                continue;
-            }
-            let to = self.folder.file(&(offset_file(self.base_offset, suffix) + DELETED));
-            fs::rename(&from, &to)?;
-            self.folder.dir.remove_later(to, false, due_ms);
-        }
-        Ok(())
     }
 }

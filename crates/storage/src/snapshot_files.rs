@@ -83,6 +83,13 @@ impl SnapshotFiles {
         self.remove(&mut offsets, &after)
     }
 
+    /// There are no segments at these base offsets any more.
+    pub(crate) fn remove_at(&self, bases: &[i64]) -> Result<(), StorageError> {
+        let mut offsets = self.offsets.lock();
+        let gone: Vec<_> = bases.iter().copied().filter(|base| offsets.contains(base)).collect();
+        self.remove(&mut offsets, &gone)
+    }
+
     fn remove(&self, offsets: &mut BTreeSet<i64>, which: &[i64]) -> Result<(), StorageError> {
         for offset in which {
             match fs::remove_file(self.folder.file(&offset_file(*offset, SNAPSHOT))) {

@@ -93,6 +93,8 @@ fn space_and_times_are_plausible() {
     let age_ms = crate::time::wall_clock_ms() - modified_ms(&path).expect("known");
     assert!((-1_000..60_000).contains(&age_ms), "{age_ms}");
     assert_eq!(file_len(&path).expect("known"), 1);
+    set_modified_ms(&path, 1_600_000_000_123).expect("set");
+    assert_eq!(modified_ms(&path).expect("known"), 1_600_000_000_123);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The system's files, through std and rustix.
 
-use std::fs::OpenOptions;
+use std::fs::{FileTimes, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::fs::{DirEntry, Space, named};
 
@@ -330,6 +330,18 @@ pub fn modified_ms(path: impl AsRef<Path>) -> io::Result<i64> {
     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
     let since_epoch = modified.map_err(|error| named("stat", path, error))?.duration_since(UNIX_EPOCH);
     Ok(i64::try_from(since_epoch.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Sets when the content at a path last changed, for a file that takes the place of another. Kept in step with the
+/// content by nothing: a crash may lose it.
+///
+/// # Errors
+/// Those of open(2) and utimensat(2).
+pub fn set_modified_ms(path: impl AsRef<Path>, ms: i64) -> io::Result<()> {
+    let path = path.as_ref();
+    let modified = UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let file = OpenOptions::new().write(true).open(path).map_err(|error| named("open", path, error))?;
+    file.set_times(FileTimes::new().set_modified(modified)).map_err(|error| named("touch", path, error))
 }
 
 /// The room on the file system that holds a path.

@@ -259,6 +259,19 @@ pub fn modified_ms(path: impl AsRef<Path>) -> io::Result<i64> {
     with_file(path.as_ref(), |file| file.modified_ms)
 }
 
+/// Sets when the content at a path last changed.
+///
+/// # Errors
+/// As of utimensat(2).
+pub fn set_modified_ms(path: impl AsRef<Path>, ms: i64) -> io::Result<()> {
+    let path = path.as_ref();
+    on_disk("touch", path, |disk, _, _| {
+        let node = find(disk, path)?;
+        disk.file(node).ok_or(Errno::ISDIR)?.modified_ms = ms;
+        Ok(())
+    })
+}
+
 /// The room on the disk.
 ///
 /// # Errors

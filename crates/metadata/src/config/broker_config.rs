@@ -41,7 +41,7 @@ pub(crate) struct Identity {
 macro_rules! broker_config {
     ($($field:ident: $kind:ty = $how:ident($key:literal),)*) => {
         /// See the module. Times are in milliseconds and sizes in bytes, as the names end.
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Debug, Clone, PartialEq)]
         pub struct BrokerConfig {
             /// `node.id`.
             pub node_id: i32,
@@ -119,6 +119,13 @@ broker_config! {
     log_retention_check_interval_ms: i64 = number("log.retention.check.interval.ms"),
     log_flush_offset_checkpoint_interval_ms: i64 = number("log.flush.offset.checkpoint.interval.ms"),
     log_flush_start_offset_checkpoint_interval_ms: i64 = number("log.flush.start.offset.checkpoint.interval.ms"),
+    log_cleaner_enable: bool = boolean("log.cleaner.enable"),
+    log_cleaner_threads: usize = number("log.cleaner.threads"),
+    log_cleaner_backoff_ms: i64 = number("log.cleaner.backoff.ms"),
+    log_cleaner_dedupe_buffer_size: u64 = number("log.cleaner.dedupe.buffer.size"),
+    log_cleaner_io_buffer_size: usize = number("log.cleaner.io.buffer.size"),
+    log_cleaner_io_buffer_load_factor: f64 = double("log.cleaner.io.buffer.load.factor"),
+    log_cleaner_io_max_bytes_per_second: f64 = double("log.cleaner.io.max.bytes.per.second"),
     producer_id_expiration_ms: i64 = number("producer.id.expiration.ms"),
     replica_high_watermark_checkpoint_interval_ms: i64 = number("replica.high.watermark.checkpoint.interval.ms"),
     // Classic groups and committed offsets.

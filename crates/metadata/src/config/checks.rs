@@ -255,6 +255,7 @@ fn check_numbers(reader: &mut Reader<'_>) {
             "{at} cannot be {queued}: it must hold a request of `socket.request.max.bytes`, {largest}"
         ));
     }
+    check_cleaner(reader);
     let (min, max) = ("group.min.session.timeout.ms", "group.max.session.timeout.ms");
     if reader.number::<i64>(min) > reader.number::<i64>(max) {
         let at = reader.at(min);
@@ -267,6 +268,22 @@ fn check_numbers(reader: &mut Reader<'_>) {
         reader.warn(format!(
             "{at} is {heartbeat}: above half of `broker.session.timeout.ms`, {session}, one late heartbeat fences the broker"
         ));
+    }
+}
+
+/// Every cleaner thread needs memory to get anywhere.
+fn check_cleaner(reader: &mut Reader<'_>) {
+    const THREAD_BYTES_MIN: i64 = 1 << 20;
+    let (threads, memory) = ("log.cleaner.threads", "log.cleaner.dedupe.buffer.size");
+    let count: i64 = reader.number(threads);
+    let bytes: i64 = reader.number(memory);
+    if reader.boolean("log.cleaner.enable") && count == 0 {
+        let at = reader.at(threads);
+        reader.problem(format!("{at} cannot be 0: write at least 1, or `log.cleaner.enable=false`"));
+    } else if count > 0 && bytes / count <= THREAD_BYTES_MIN {
+        let at = reader.at(memory);
+        reader
+            .problem(format!("{at} cannot be {bytes}: it must be more than 1048576 for each of `{threads}`, {count}"));
     }
 }
 

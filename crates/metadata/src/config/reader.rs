@@ -131,6 +131,13 @@ impl<'s> Reader<'s> {
         self.maybe_number(key).expect("the table has a default for it")
     }
 
+    pub(crate) fn double(&self, key: &'static str) -> f64 {
+        match self.value(key) {
+            Some(Value::Double(number)) => number,
+            _ => 0.0,
+        }
+    }
+
     pub(crate) fn boolean(&self, key: &'static str) -> bool {
         matches!(self.value(key), Some(Value::Boolean(true)))
     }

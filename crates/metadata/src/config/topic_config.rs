@@ -21,16 +21,20 @@ pub struct TopicConfig {
     pub compression_lz4_level: i32,
     pub compression_type: String,
     pub compression_zstd_level: i32,
+    pub delete_retention_ms: i64,
     pub file_delete_delay_ms: i64,
     pub flush_messages: i64,
     pub flush_ms: i64,
     pub index_interval_bytes: usize,
+    pub max_compaction_lag_ms: i64,
     pub max_decompressed_message_bytes: usize,
     pub max_message_bytes: usize,
     pub message_timestamp_after_max_ms: i64,
     pub message_timestamp_before_max_ms: i64,
     /// Whether `message.timestamp.type` is LogAppendTime.
     pub message_timestamp_type_append: bool,
+    pub min_cleanable_dirty_ratio: f64,
+    pub min_compaction_lag_ms: i64,
     pub min_insync_replicas: usize,
     pub preallocate: bool,
     pub retention_bytes: i64,
@@ -55,6 +59,10 @@ impl TopicConfig {
         // The table holds these to 31 bits.
         let size = |name| usize::try_from(long(name)).unwrap_or(0);
         let level = |name| i32::try_from(long(name)).unwrap_or(0);
+        let fraction = |name| match value(name) {
+            Some(Value::Double(f)) => f,
+            _ => 0.0,
+        };
         let boolean = |name| value(name) == Some(Value::Boolean(true));
         let text = |name| match value(name) {
             Some(Value::Text(text)) => text,
@@ -75,15 +83,19 @@ impl TopicConfig {
             compression_lz4_level: level("compression.lz4.level"),
             compression_type: text("compression.type"),
             compression_zstd_level: level("compression.zstd.level"),
+            delete_retention_ms: long("delete.retention.ms"),
             file_delete_delay_ms: long("file.delete.delay.ms"),
             flush_messages: long("flush.messages"),
             flush_ms: long("flush.ms"),
             index_interval_bytes: size("index.interval.bytes"),
+            max_compaction_lag_ms: long("max.compaction.lag.ms"),
             max_decompressed_message_bytes: size("max.decompressed.message.bytes"),
             max_message_bytes: size("max.message.bytes"),
             message_timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
             message_timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             message_timestamp_type_append: text("message.timestamp.type") == "LogAppendTime",
+            min_cleanable_dirty_ratio: fraction("min.cleanable.dirty.ratio"),
+            min_compaction_lag_ms: long("min.compaction.lag.ms"),
             min_insync_replicas: size("min.insync.replicas"),
             preallocate: boolean("preallocate"),
             retention_bytes: long("retention.bytes"),

@@ -10,15 +10,25 @@ const DICTIONARY_BIT: u8 = 1;
 /// The frame with the checksum that its format asks for; bytes that are no frame come back as they are.
 pub(super) fn with_right_checksum(frame: &[u8]) -> Vec<u8> {
     let mut fixed = frame.to_vec();
-    let Some(flags) = frame.get(FRAME_MAGIC_BYTES) else { return fixed };
+    set_checksum(&mut fixed, FRAME_MAGIC_BYTES);
+    fixed
+}
+
+/// Gives a frame without content size or dictionary the checksum that readers of magic 0 have always been given.
+pub(super) fn set_wrong_checksum(frame: &mut [u8]) {
+    set_checksum(frame, 0);
+}
+
+/// Computes the checksum over the descriptor from `from` on.
+fn set_checksum(frame: &mut [u8], from: usize) {
+    let Some(flags) = frame.get(FRAME_MAGIC_BYTES) else { return };
     let content_size = if flags & CONTENT_SIZE_BIT == 0 { 0 } else { 8 };
     let dictionary = if flags & DICTIONARY_BIT == 0 { 0 } else { 4 };
     let end = FRAME_MAGIC_BYTES + 2 + content_size + dictionary;
-    let checksum = frame.get(FRAME_MAGIC_BYTES..end).map(|descriptor| (xxh32(descriptor) >> 8) as u8);
-    if let (Some(checksum), Some(place)) = (checksum, fixed.get_mut(end)) {
+    let checksum = frame.get(from..end).map(|descriptor| (xxh32(descriptor) >> 8) as u8);
+    if let (Some(checksum), Some(place)) = (checksum, frame.get_mut(end)) {
         *place = checksum;
     }
-    fixed
 }
 
 const PRIME_1: u32 = 0x9E37_79B1;
@@ -60,6 +70,15 @@ mod tests {
         assert!(decompress(Compression::Lz4, &frame, &mut out, input.len()).is_err());
         decompress(Compression::Lz4, &with_right_checksum(&frame), &mut out, input.len()).unwrap();
         assert_eq!(out, input);
+    }
+
+    #[test]
+    fn the_wrong_checksum_is_kafkas() {
+        // A frame of Kafka 0.9: flags 0x60, blocks of 64 KiB, checksum over the magic number too.
+        let mut frame = vec![0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0];
+        set_wrong_checksum(&mut frame);
+        assert_ne!(with_right_checksum(&frame), frame);
+        assert_eq!(frame[6], (xxh32(&[0x04, 0x22, 0x4d, 0x18, 0x60, 0x40]) >> 8) as u8);
     }
 
     #[test]

@@ -64,6 +64,31 @@ fn wrappers_give_the_offsets_of_what_they_hold() {
 }
 
 #[test]
+fn a_wrapper_that_loses_messages_keeps_the_offsets_of_the_others() {
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4] {
+        for magic in [0, 1] {
+            let mut within = Vec::new();
+            for n in 0..4 {
+                let offset = if magic == 0 { 20 + n } else { n };
+                within.extend(message(offset, magic, 0, 100 * n, Some(b"k"), Some(&[n as u8])));
+            }
+            let mut packed = Vec::new();
+            compress(codec, None, &within, &mut packed).unwrap();
+            let set = message(23, magic, codec as i8, 300, None, Some(&packed));
+            let entry = LegacyEntry::read(&set).unwrap();
+            let mut scratch = Vec::new();
+            let all: Vec<_> = messages(&entry, &mut scratch, 1 << 20).unwrap().map(Result::unwrap).collect();
+            let mut out = Vec::new();
+            write_wrapper(&entry, &all[1..3], &mut out).unwrap();
+            let times = if magic == 0 { [-1, -1] } else { [100, 200] };
+            assert_eq!(unpacked(&out), [(21, times[0], Some(vec![1])), (22, times[1], Some(vec![2]))]);
+            let rewritten = LegacyEntry::read(&out).unwrap();
+            assert_eq!((rewritten.offset, rewritten.magic, rewritten.bytes.len()), (22, magic, out.len()));
+        }
+    }
+}
+
+#[test]
 fn log_append_time_of_a_wrapper_holds_for_all_within() {
     let within = message(0, 1, 0, 100, None, Some(b"a"));
     let mut packed = Vec::new();

@@ -1,6 +1,7 @@
 //! Reads: from an offset to a slice of one segment's file, whole batches, without their bytes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::verify::Unverified;
@@ -119,6 +120,17 @@ impl Log {
     }
 
     pub(super) fn look(&self, wanted: Wanted, access: Access) -> Result<ReadInfo, ReadError> {
+        loop {
+            let before = self.replacements.load(Ordering::Acquire);
+            let looked = self.look_once(wanted, access);
+            if self.replacements.load(Ordering::Acquire) == before {
+                return looked;
+            }
+            // Compaction has exchanged segments: batches of the old ones must not go with aborted transactions of the new.
+        }
+    }
+
+    fn look_once(&self, wanted: Wanted, access: Access) -> Result<ReadInfo, ReadError> {
         self.check_usable()?;
         let fetch_offset = wanted.offset;
         let mut info = self.nothing_yet();

@@ -30,6 +30,7 @@ impl Log {
         if offset >= self.log_end_offset() {
             return Ok(());
         }
+        self.interrupt_cleaning();
         self.or_offline(self.cut_files(offset))?;
         if self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
@@ -53,6 +54,7 @@ impl Log {
         self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
         self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
         self.folder.dir.log_starts.lower(&self.topic, self.partition, offset)?;
+        self.folder.dir.cleaned.lower(&self.topic, self.partition, offset)?;
         let removed = self.segments.write().split_off(offset + 1);
         let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
         if !removed.is_empty() {
@@ -70,6 +72,7 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let mut appender = self.appender.lock();
         self.check_usable()?;
+        self.interrupt_cleaning();
         if let Err(error) = self.replace_segments(offset) {
             // Whatever it was, the log has no segment to go on with.
             self.folder.dir.set_offline(&error.to_string());
@@ -94,6 +97,8 @@ impl Log {
         self.flushed_offset.store(0, Ordering::Release);
         self.folder.dir.recovery_points.lower(&self.topic, self.partition, 0)?;
         self.folder.dir.log_starts.lower(&self.topic, self.partition, offset)?;
+        // Whatever comes next has not been compacted, wherever it lies.
+        self.folder.dir.cleaned.set(&self.topic, self.partition, None)?;
         let mut segments = self.segments.write();
         let removed = segments.split_off(i64::MIN);
         self.delete_segments(&removed)?;
@@ -221,7 +226,7 @@ impl Log {
         segments.iter().zip(ends).map(fact).collect()
     }
 
-    fn delete_segments(&self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
+    pub(super) fn delete_segments(&self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
         let due = time::wall_clock_ms().saturating_add(self.config().file_delete_delay_ms);
         segments.iter().try_for_each(|segment| segment.delete(due))
     }

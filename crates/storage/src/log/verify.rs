@@ -68,7 +68,7 @@ impl Log {
     pub(super) fn bounds(&self, segment: &Segment) -> Bounds {
         let next_segment = self.segments.read().after(segment.base_offset()).map(|next| next.base_offset());
         let removed = next_segment.is_some_and(|base| base <= self.log_start_offset());
-        let compacted = self.config().cleanup_policy.compact;
+        let compacted = self.was_compacted();
         Bounds { next_segment, may_have_gap: compacted || removed, compacted, given: self.log_end_offset() }
     }
 

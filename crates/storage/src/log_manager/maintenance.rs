@@ -1,4 +1,5 @@
 //! What happens in the background: per log directory a flusher, which waits for its device, and one thread for the rest.
+//! Compaction has threads of its own ([`crate::cleaner`]).
 //!
 //! | who | what | when |
 //! |---|---|---|
@@ -16,6 +17,7 @@ use ottla_env::{task, time};
 
 use super::LogManager;
 use crate::checkpoint::Offsets;
+use crate::cleaner;
 use crate::error::StorageError;
 use crate::log::Log;
 use crate::log_dir::LogDir;
@@ -48,6 +50,7 @@ impl LogManager {
         }
         let manager = Arc::clone(self);
         threads.push(task::thread("log-maintenance", move || manager.maintain())?);
+        threads.extend(cleaner::start(self)?);
         Ok(())
     }
 

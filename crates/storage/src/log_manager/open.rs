@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs};
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
+use crate::cleaner::Cleaner;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
 use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
@@ -57,6 +58,7 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
     Ok(Arc::new(LogManager {
         clean_broker_epoch: if clean { epochs.into_iter().flatten().max() } else { None },
         dirs,
+        cleaner: Cleaner::new(options.cleaner.clone()),
         options,
         logs: RwLock::new(logs),
         changing: Mutex::new(()),
@@ -99,6 +101,7 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
     let recovery_points = dir.recovery_points.load()?;
     let log_starts = dir.log_starts.load()?;
     let high_watermarks = dir.high_watermarks.load()?;
+    dir.cleaned.load()?;
     let mut jobs = Vec::new();
     for entry in fs::read_dir(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
         let path = dir.path().join(&entry.name);

@@ -39,7 +39,7 @@ impl Segment {
         let mut next_offset = self.base_offset;
         let mut scanner = self.scanner(&file, start, size);
         while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp {
+            if at.header.max_timestamp > largest.timestamp && at.header.record_count > 0 {
                 largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
             }
             next_offset = at.header.next_offset();

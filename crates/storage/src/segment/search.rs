@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use ottla_env::fs::{self, File};
+use ottla_env::fs::File;
 use ottla_protocol::record_batch::NO_TIMESTAMP;
 
 use super::Segment;
 use crate::access::Access;
 use crate::batch_scan::{BatchAt, BatchScanner};
 use crate::error::StorageError;
-use crate::file_names::{LOG, offset_file};
 use crate::offset_index::OffsetPosition;
 use crate::time_index::TimestampOffset;
 
@@ -164,13 +163,23 @@ impl Segment {
         Ok(*self.tail.lock().largest.get_or_insert(found))
     }
 
+    /// Largest timestamp of the first batch, from which the age of the segment's records counts; None if it is empty.
+    pub(crate) fn first_timestamp(&self) -> Result<Option<i64>, StorageError> {
+        if let Some(first) = self.tail.lock().first_timestamp {
+            return Ok(Some(first));
+        }
+        let first = BatchScanner::new(&*self.file()?, 0, self.size()).next()?;
+        let Some(first) = first else { return Ok(None) };
+        Ok(Some(*self.tail.lock().first_timestamp.get_or_insert(first.header.max_timestamp)))
+    }
+
     /// For retention: a segment without timestamps counts from its last change.
     pub(crate) fn largest_or_modified(&self) -> Result<i64, StorageError> {
         let largest = self.largest()?.timestamp;
         if largest >= 0 {
             return Ok(largest);
         }
-        Ok(fs::modified_ms(self.folder.file(&offset_file(self.base_offset, LOG)))?)
+        self.modified_ms()
     }
 
     pub(super) fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
@@ -178,7 +187,7 @@ impl Segment {
         let file = self.file()?;
         let mut scanner = self.scanner(&file, from, size);
         while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp {
+            if at.header.max_timestamp > largest.timestamp && at.header.record_count > 0 {
                 largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
             }
         }
@@ -197,7 +206,7 @@ impl Segment {
         let Some(first) = self.find(&file, start, size, Access::MayWait)? else { return Ok(None) };
         let mut scanner = self.scanner(&file, first.position, size);
         while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp >= timestamp {
+            if at.header.max_timestamp >= timestamp && at.header.record_count > 0 {
                 return Ok(Some((file, at)));
             }
         }

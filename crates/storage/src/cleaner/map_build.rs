@@ -1,0 +1,101 @@
+//! The first read of a pass: the last offset of each key of the dirty part. Kafka: `Cleaner.buildOffsetMap`.
+
+use super::offset_map::{Full, OffsetMap};
+use super::pass::Pass;
+use super::records::{CleanRecords, is_legacy, legacy, shrink};
+use super::source_reader::SourceReader;
+use super::transactions::CleanedTransactions;
+use super::{CleanError, rewrite};
+use crate::access::Access;
+use crate::batch_scan::BatchAt;
+use crate::producer_state::Marker;
+use crate::segment::Segment;
+
+impl Pass<'_> {
+    /// Fills the map from the first dirty offset on, as far as it has room.
+    pub(super) fn build_map(&mut self) -> Result<(), CleanError> {
+        let dirt = self.chosen.dirt;
+        let aborted = self.chosen.log.aborted_transactions(dirt.first_dirty, dirt.first_uncleanable)?;
+        let mut transactions = CleanedTransactions::new(aborted);
+        let segments = &self.chosen.segments;
+        for (n, segment) in segments.iter().enumerate() {
+            let end = segments.get(n + 1).map_or(dirt.first_uncleanable, |next| next.base_offset());
+            if end <= dirt.first_dirty || segment.base_offset() >= dirt.first_uncleanable {
+                continue;
+            }
+            if self.map_segment(segment, &mut transactions)?.is_err() {
+                return Ok(());
+            }
+            // Offsets that a compaction before has left empty count as looked at.
+            self.map.advance_to(end - 1);
+        }
+        Ok(())
+    }
+
+    fn map_segment(
+        &mut self,
+        segment: &Segment,
+        transactions: &mut CleanedTransactions,
+    ) -> Result<Result<(), Full>, CleanError> {
+        let (file, size) = (segment.file()?, segment.size());
+        let from = self.chosen.dirt.first_dirty;
+        let Some(first) = segment.find(&file, from, size, Access::MayWait)? else { return Ok(Ok(())) };
+        let mut reader = SourceReader::new(file, first.position, size, self.read_bytes);
+        loop {
+            self.check()?;
+            let Some((at, batch)) = reader.next()? else { return Ok(Ok(())) };
+            let full = if at.header.is_control() && !is_legacy(&at.header) {
+                transactions.on_control(&at.header, Marker::read(batch));
+                Ok(())
+            } else if transactions.on_data(&at.header) {
+                Ok(())
+            } else {
+                let limit = self.chosen.config.max_decompressed_message_bytes;
+                put_keys(&mut self.map, &mut self.unpack, batch, &at, from, limit)
+                    .map_err(|error| rewrite::broken(segment, &at, &error))?
+            };
+            shrink(&mut self.unpack);
+            if full.is_err() {
+                return Ok(Err(Full));
+            }
+            if at.header.last_offset() >= from {
+                self.map.advance_to(at.header.last_offset());
+            }
+            let read = reader.take_bytes_read();
+            self.pay(read);
+            self.done.map_bytes_read += read;
+        }
+    }
+}
+
+/// Notes the keys of a batch from the offset `from` on.
+fn put_keys(
+    map: &mut OffsetMap,
+    unpack: &mut Vec<u8>,
+    batch: &[u8],
+    at: &BatchAt,
+    from: i64,
+    limit: usize,
+) -> Result<Result<(), Full>, ottla_protocol::record_batch::BatchError> {
+    let mut put = |key: Option<&[u8]>, offset: i64| match key {
+        Some(key) if offset >= from => map.put(key, offset),
+        Some(_) | None => Ok(()),
+    };
+    if is_legacy(&at.header) {
+        let (_, messages) = legacy(batch, unpack, limit)?;
+        for message in messages {
+            let message = message?;
+            if put(message.key, message.offset).is_err() {
+                return Ok(Err(Full));
+            }
+        }
+    } else {
+        for record in CleanRecords::new(&at.header, batch, unpack, limit)? {
+            let record = record?;
+            if put(record.key, record.offset).is_err() {
+                return Ok(Err(Full));
+            }
+        }
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,72 @@
+//! `log.cleaner.io.max.bytes.per.second`: all cleaner threads together read and write no faster.
+
+use ottla_env::task::StopSignal;
+use ottla_env::time;
+use parking_lot::Mutex;
+
+/// A pause shorter than this is saved up.
+const PAUSE_MIN_MS: f64 = 5.0;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    bytes_per_ms: f64,
+    /// When, in ms of the monotonic clock, everything taken so far is paid for.
+    paid_at: Mutex<f64>,
+}
+
+impl Throttle {
+    /// A rate that is not positive counts as none.
+    pub(super) fn new(bytes_per_second: f64) -> Self {
+        let rate = if bytes_per_second > 0.0 { bytes_per_second } else { f64::INFINITY };
+        Self { bytes_per_ms: rate / 1_000.0, paid_at: Mutex::new(0.0) }
+    }
+
+    /// Waits until `bytes` more are within the rate, or until the stop.
+    pub(super) fn take(&self, bytes: u64, stop: &StopSignal) {
+        let cost_ms = bytes as f64 / self.bytes_per_ms;
+        if cost_ms < 1e-6 {
+            return;
+        }
+        let pause_ms = {
+            let now = time::monotonic_ms() as f64;
+            let mut paid_at = self.paid_at.lock();
+            *paid_at = paid_at.max(now) + cost_ms;
+            *paid_at - now
+        };
+        if pause_ms >= PAUSE_MIN_MS {
+            let _stopped = stop.wait_ms(pause_ms as i64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_takers_together_keep_the_rate() {
+        let throttle = Throttle::new(1_000_000.0);
+        let stop = StopSignal::new();
+        let began = time::monotonic_ms();
+        // 200 kB at 1 MB/s: 200 ms, less what the last pauses have saved up.
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..100).for_each(|_| throttle.take(1_000, &stop)));
+            }
+        });
+        let took = time::monotonic_ms() - began;
+        assert!(took >= 180, "{took} ms");
+    }
+
+    #[test]
+    fn no_rate_and_a_stop_do_not_wait() {
+        let stop = StopSignal::new();
+        let began = time::monotonic_ms();
+        Throttle::new(f64::MAX).take(u64::MAX, &stop);
+        Throttle::new(0.0).take(u64::MAX, &stop);
+        stop.stop();
+        Throttle::new(1.0).take(1_000_000, &stop);
+        assert!(time::monotonic_ms() - began < 10_000);
+    }
+}
