@@ -45,6 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "threads that borrow, in a test without a simulation")]
     fn many_takers_together_keep_the_rate() {
         let throttle = Throttle::new(1_000_000.0);
         let stop = StopSignal::new();

@@ -164,6 +164,7 @@ fn a_slice_outlives_the_segment_that_it_is_of() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "threads that borrow, in a test without a simulation")]
 fn readers_see_no_gap_and_no_repeat_while_segments_change_under_them() {
     let config = LogConfig { file_delete_delay_ms: 0, ..eager(600) };
     let store = Store::with_cleaner(config, CleanerConfig { enable: false, ..CleanerConfig::default() });
