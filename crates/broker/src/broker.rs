@@ -12,6 +12,7 @@ use ottla_storage::LogManager;
 use crate::counters::Counters;
 use crate::fetch_session::FetchSessions;
 use crate::group_driver::GroupDriver;
+use crate::log_dirs::LogDirWatch;
 use crate::network::acceptor::ConnectionCounts;
 use crate::network::memory::Memory;
 use crate::network::reaper::Connections;
@@ -83,6 +84,8 @@ pub struct Broker {
     pub quota: Arc<dyn Quota>,
     /// Memory that clients take.
     pub memory: Memory,
+    /// Log directories that failed or are cordoned.
+    pub log_dirs: LogDirWatch,
     /// Open connections.
     pub connections: Arc<Connections>,
     pub(crate) connection_counts: ConnectionCounts,
@@ -118,6 +121,7 @@ impl Broker {
             controller,
             authorizer: Arc::new(AllowAll),
             quota: Arc::new(Unlimited),
+            log_dirs: LogDirWatch::default(),
             connections: Arc::default(),
             connection_counts: ConnectionCounts::default(),
             metadata,

@@ -12,6 +12,7 @@
 //! * `handlers` holds one file per API; that is where outcomes become Kafka's error codes.
 //! * [`group_driver`] carries out what the group coordinator's shards decide.
 //! * [`replica`] is this broker's share of the partitions; it follows the metadata image.
+//! * [`log_dirs`] looks after the log directories: failed ones, cordoned ones.
 //! * [`lifecycle`] starts, registers, heartbeats and stops the whole.
 //!
 //! The crate knows no controller: it speaks to one through `ottla_metadata::controller_door`, in request bodies.
@@ -27,6 +28,7 @@ pub mod forward;
 pub mod group_driver;
 mod handlers;
 pub mod lifecycle;
+pub mod log_dirs;
 pub mod network;
 pub mod producer_ids;
 pub mod purgatory;

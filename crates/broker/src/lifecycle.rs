@@ -26,10 +26,11 @@ use tokio::sync::watch;
 
 use crate::broker::Broker;
 use crate::forward::{self, ForwardError};
+use crate::log_dirs;
 use crate::network::{acceptor, reaper};
 
 const REGISTRATION_VERSION: i16 = 4;
-const HEARTBEAT_VERSION: i16 = 1;
+const HEARTBEAT_VERSION: i16 = 2;
 /// Pause between two questions whether the broker is unfenced: on one node it is at the second.
 const UNFENCE_POLL: Duration = Duration::from_millis(1);
 /// How long connections may take to end once they are told to.
@@ -195,12 +196,15 @@ struct Beat {
 }
 
 async fn heartbeat(broker: &Broker, want_shut_down: bool) -> Result<Beat, LifecycleError> {
+    let offline_log_dirs = log_dirs::offline(broker);
     let request = BrokerHeartbeatRequest {
         broker_id: broker.config.node_id,
         broker_epoch: broker.epoch(),
         current_metadata_offset: broker.image().offset,
         want_fence: false,
         want_shut_down,
+        offline_log_dirs: offline_log_dirs.clone(),
+        cordoned_log_dirs: log_dirs::cordoned(broker),
         ..BrokerHeartbeatRequest::default()
     };
     let body = broker
@@ -213,7 +217,10 @@ async fn heartbeat(broker: &Broker, want_shut_down: bool) -> Result<Beat, Lifecy
         .await?;
     let response: BrokerHeartbeatResponse<'_> = forward::decode(&body, HEARTBEAT_VERSION)?;
     match code(response.error_code) {
-        ErrorCode::None => Ok(Beat { fenced: response.is_fenced, should_shut_down: response.should_shut_down }),
+        ErrorCode::None => {
+            broker.log_dirs.told(&offline_log_dirs);
+            Ok(Beat { fenced: response.is_fenced, should_shut_down: response.should_shut_down })
+        }
         code => Err(LifecycleError::Refused(code)),
     }
 }
@@ -227,6 +234,7 @@ fn code(number: i16) -> ErrorCode {
 pub struct Running {
     broker: Arc<Broker>,
     stopping: watch::Sender<bool>,
+    log_dirs: task::JoinHandle<Option<String>>,
 }
 
 /// Opens the listeners and starts the background tasks.
@@ -239,8 +247,11 @@ pub fn start(broker: &Arc<Broker>, listeners: Vec<BoundListener>) -> Running {
     let max_idle_ms = broker.config.connections_max_idle_ms;
     task::spawn("reaper", reaper::run(Arc::clone(&broker.connections), max_idle_ms));
     task::spawn("groups", Arc::clone(&broker.groups).run(stopped.clone()));
+    let assignments = Arc::clone(broker.replicas.assignments());
+    task::spawn("directory assignments", assignments.run(Arc::clone(broker), stopped.clone()));
+    let log_dirs = task::spawn("log directories", log_dirs::run(Arc::clone(broker), stopped.clone()));
     task::spawn("heartbeat", beat_for_ever(Arc::clone(broker), stopped));
-    Running { broker: Arc::clone(broker), stopping }
+    Running { broker: Arc::clone(broker), stopping, log_dirs }
 }
 
 async fn beat_for_ever(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>) {
@@ -249,15 +260,36 @@ async fn beat_for_ever(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>)
         tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
+            () = broker.log_dirs.has_news() => {}
             () = time::sleep(interval) => {}
         }
-        if let Err(cause) = heartbeat(&broker, false).await {
+        let mut told = heartbeat(&broker, false).await;
+        while let Err(cause) = told {
             tracing::warn!(%cause, "the controller did not take this broker's heartbeat");
+            if log_dirs::offline(&broker).is_empty() {
+                break;
+            }
+            // A directory that failed is told of without waiting for the next one.
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => return,
+                () = time::sleep(RETRY) => {}
+            }
+            told = heartbeat(&broker, false).await;
         }
     }
 }
 
 impl Running {
+    /// Resolves with a sentence when the broker cannot go on.
+    pub async fn gave_up(&mut self) -> String {
+        match (&mut self.log_dirs).await {
+            Ok(Some(cause)) => cause,
+            Ok(None) => std::future::pending().await,
+            Err(cause) => cause.to_string(),
+        }
+    }
+
     /// Stops accepting, lets the controller move leaderships away, closes the connections. At most `patience`.
     pub async fn stop(self, patience: Duration) {
         // Nobody listens any more when the broker is already gone.

@@ -1,5 +1,6 @@
 //! This broker's share of the partitions.
 
+pub mod assignments;
 mod group_commit;
 pub mod manager;
 pub mod partition;

@@ -64,6 +64,7 @@ fn assign_one(
     let alive = |id: i32| may_lead(view, id) && (id != broker || online);
     let mut change = change(view, topic, partition_id, partition, &alive);
     change.directories = Some(directories);
+    change.lost.retain(|lost| *lost != broker);
     if !online {
         change.target_isr.retain(|r| *r != broker);
     }
@@ -75,6 +76,7 @@ mod tests {
     use ottla_metadata::records::{BrokerRegistrationChangeRecord, PartitionRecord, TopicRecord};
 
     use super::*;
+    use crate::partitions::broker_back;
     use crate::testing::{Cluster, decode};
 
     const TOPIC: Uuid = Uuid([9; 16]);
@@ -127,6 +129,34 @@ mod tests {
         assert_eq!((partition.leader, partition.leader_epoch), (1, 0), "nobody else leads for it");
         assert_eq!(assign(&mut cluster, ONLINE, TOPIC, 7), ErrorCode::UnknownTopicOrPartition as i16);
         assert_eq!(assign(&mut cluster, ONLINE, Uuid([8; 16]), 0), ErrorCode::UnknownTopicId as i16);
+    }
+
+    /// The broker comes back without the directory that failed.
+    #[test]
+    fn a_replica_in_a_lost_directory_is_not_elected() {
+        let mut cluster = cluster();
+        assert_eq!(assign(&mut cluster, ONLINE, TOPIC, 0), 0);
+        let changed = |log_dirs: Vec<Uuid>| {
+            let change =
+                BrokerRegistrationChangeRecord { broker_id: 1, broker_epoch: 101, log_dirs, ..Default::default() };
+            MetadataRecord::from(change)
+        };
+        let leaderless = PartitionChangeRecord {
+            topic_id: TOPIC,
+            partition_id: 0,
+            leader: -1,
+            isr: Some(vec![1]),
+            ..Default::default()
+        };
+        cluster.apply(&[changed(vec![Uuid([77; 16])]), leaderless.into()]);
+        let leader = |cluster: &Cluster| cluster.image.topics.by_id(TOPIC).expect("there").partitions[&0].leader;
+        let random = || [0; 16];
+        assert!(broker_back(&cluster.view(&random), 1).is_empty());
+        assert_eq!(leader(&cluster), -1);
+        cluster.apply(&[changed(vec![ONLINE])]);
+        let elected = broker_back(&cluster.view(&random), 1);
+        cluster.apply(&elected);
+        assert_eq!(leader(&cluster), 1, "the disk is back");
     }
 
     #[test]

@@ -128,6 +128,14 @@ pub enum FormatError {
     },
 }
 
+impl FormatError {
+    /// Whether the disk is at fault, not what somebody configured.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::MetaProperties(MetaPropertiesError::Io(_)))
+    }
+}
+
 /// What a log directory is before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryState {

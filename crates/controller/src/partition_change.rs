@@ -50,6 +50,8 @@ pub(crate) struct PartitionChange<'a> {
     pub(crate) recovery_state: Option<i8>,
     /// The replicas' directories; `None` leaves them.
     pub(crate) directories: Option<Vec<Uuid>>,
+    /// Replicas that cannot lead although their brokers live: their directories have failed.
+    pub(crate) lost: Vec<i32>,
 }
 
 /// ISR, ELR and leader while they are worked out.
@@ -105,7 +107,7 @@ impl PartitionChange<'_> {
         let old = self.partition;
         let eligible =
             |r: i32| new.isr.contains(&r) || (self.elr_enabled && new.isr.is_empty() && new.elr.contains(&r));
-        let may_stay = |r: i32| eligible(r) && (self.may_lead)(r);
+        let may_stay = |r: i32| eligible(r) && self.can_lead(r);
         let preferred = old.replicas.first().copied().filter(|r| self.election == Election::Preferred && may_stay(*r));
         let clean = preferred
             .or_else(|| Some(old.leader).filter(|r| may_stay(*r)))
@@ -141,7 +143,7 @@ impl PartitionChange<'_> {
     fn last_leader(&self, new: &Outcome) -> Option<i32> {
         match new.last_known_elr.as_slice() {
             [last] if self.elr_enabled && new.isr.is_empty() && new.elr.is_empty() => {
-                Some(*last).filter(|r| (self.may_lead)(*r))
+                Some(*last).filter(|r| self.can_lead(*r))
             }
             _ => None,
         }
@@ -149,7 +151,11 @@ impl PartitionChange<'_> {
 
     fn unclean(&self) -> Option<i32> {
         let replicas = self.partition.replicas.iter().copied();
-        (self.election == Election::Unclean).then(|| replicas.into_iter().find(|r| (self.may_lead)(*r))).flatten()
+        (self.election == Election::Unclean).then(|| replicas.into_iter().find(|r| self.can_lead(*r))).flatten()
+    }
+
+    fn can_lead(&self, replica: i32) -> bool {
+        !self.lost.contains(&replica) && (self.may_lead)(replica)
     }
 
     fn difference(&self, new: &Outcome) -> PartitionChangeRecord {

@@ -28,7 +28,12 @@ pub(crate) fn place_new(
         rack: b.rack.clone(),
         fenced: !b.is_active(),
     };
-    let brokers: Vec<UsableBroker> = view.image.cluster.brokers.values().map(|b| usable(b)).collect();
+    // A broker whose directories are all cordoned takes no new replicas (KIP-1066).
+    let takes_any = |b: &ottla_metadata::image::BrokerRegistration| {
+        b.cordoned_log_dirs.is_empty() || b.log_dirs.iter().any(|dir| !b.cordoned_log_dirs.contains(dir))
+    };
+    let brokers = view.image.cluster.brokers.values().filter(|b| takes_any(b));
+    let brokers: Vec<UsableBroker> = brokers.map(|b| usable(b)).collect();
     place(&brokers, first, partitions, replication_factor, view.random_u64())
         .map_err(|e| Refusal::new(ErrorCode::InvalidReplicationFactor, e.to_string()))
 }
@@ -72,9 +77,12 @@ pub(crate) fn new_partition(
 }
 
 /// A broker with one directory can only put the replica there; one with several says so later (AssignReplicasToDirs).
+/// Cordoned directories are not chosen for it.
 fn default_directory(view: &View<'_>, broker: i32) -> Uuid {
-    match view.image.cluster.broker(broker).map(|b| b.log_dirs.as_slice()) {
-        Some([only]) => *only,
+    let Some(broker) = view.image.cluster.broker(broker) else { return Uuid::UNASSIGNED_DIRECTORY };
+    let mut open = broker.log_dirs.iter().filter(|dir| !broker.cordoned_log_dirs.contains(dir));
+    match (open.next(), open.next()) {
+        (Some(only), None) => *only,
         _ => Uuid::UNASSIGNED_DIRECTORY,
     }
 }
@@ -105,7 +113,17 @@ pub(crate) fn change<'a>(
         unclean_shutdown: None,
         recovery_state: None,
         directories: None,
+        lost: lost_replicas(view, partition),
     }
+}
+
+/// Replicas in directories that their brokers have lost.
+fn lost_replicas(view: &View<'_>, partition: &PartitionRegistration) -> Vec<i32> {
+    let is_lost = |id: &i32| {
+        let broker = view.image.cluster.broker(*id);
+        broker.zip(partition.directory_of(*id)).is_some_and(|(broker, dir)| !broker.has_online_dir(dir))
+    };
+    partition.replicas.iter().copied().filter(|id| is_lost(id)).collect()
 }
 
 /// Goes through all partitions, which is a walk over the image: brokers come and go seldom.

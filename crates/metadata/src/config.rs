@@ -16,6 +16,7 @@
 //! | [`properties`], [`settings`] | a file's text; the layers of what was given, each value with its origin |
 //! | [`listeners`], [`broker_config`] | what a node was told to do, typed; `checks` holds what must hold between properties |
 //! | [`document`] | `docs/configuration.md` |
+//! | [`cordon`] | which log directories take no new replicas |
 //! | [`layers`] | where a value may come from, strongest first |
 //! | [`topic_config`], [`alter`], [`describe`] | a topic's properties, typed; how they change; what is said of them |
 
@@ -23,6 +24,7 @@ pub mod alter;
 pub mod broker;
 pub mod broker_config;
 mod checks;
+pub mod cordon;
 pub mod describe;
 pub mod document;
 pub mod group;

@@ -37,8 +37,8 @@ const FAILED: u8 = 3;
 const CUT_SHORT: u8 = 4;
 /// A clean stop may take this long, then what is left is recovered at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is looked whether all log directories have failed.
-const OFFLINE_CHECK: Duration = Duration::from_secs(1);
+/// How often it is looked whether too many log directories have failed.
+const OFFLINE_CHECK: Duration = Duration::from_millis(200);
 /// The controller may keep the broker waiting this long for its consent to stop.
 const HAND_OVER_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,6 +59,7 @@ struct Node {
     running: Running,
     controller: Arc<QuorumController>,
     logs: Arc<LogManager>,
+    metadata_dir: Arc<LogDir>,
     broker: Arc<Broker>,
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &ServerArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn live(config: &Arc<BrokerConfig>, identity: &Identity, started: Instant) -> anyhow::Result<ExitCode> {
-    let node = start(config, identity).await?;
+    let mut node = start(config, identity).await?;
     let listening: Vec<_> = lifecycle::addresses(&node.broker);
     tracing::info!(
         "ready: listening on {}, data in {}, cluster {}, started in {} ms",
@@ -86,7 +87,8 @@ async fn live(config: &Arc<BrokerConfig>, identity: &Identity, started: Instant)
     let failure = tokio::select! {
         () = signal::terminate() => None,
         ended = node.controller.ended() => Some(ended.map_or_else(|e| e.to_string(), |()| "the controller ended".into())),
-        () = all_offline(&node.logs) => Some("every log directory is offline".to_owned()),
+        cause = too_many_offline(&node.logs, &node.metadata_dir) => Some(cause),
+        cause = node.running.gave_up() => Some(cause),
     };
     if let Some(cause) = &failure {
         tracing::error!("stopping, since the node cannot go on: {cause}");
@@ -99,8 +101,15 @@ async fn live(config: &Arc<BrokerConfig>, identity: &Identity, started: Instant)
             return Ok(ExitCode::from(CUT_SHORT));
         }
     };
-    stopped?;
-    Ok(if failure.is_some() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    match (failure, stopped) {
+        (None, stopped) => stopped.map(|()| ExitCode::SUCCESS),
+        (Some(_), stopped) => {
+            if let Err(cause) = stopped {
+                tracing::error!("the stop was not clean: {cause:#}");
+            }
+            Ok(ExitCode::from(FAILED))
+        }
+    }
 }
 
 async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Result<Node> {
@@ -121,8 +130,8 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
         anyhow::bail!("the controller ended before it had loaded the metadata");
     }
     let opening = {
-        let (config, loader) = (Arc::clone(config), Arc::clone(&loader));
-        task::blocking("recovery", move || open(&config, metadata_dir, &loader))
+        let (config, loader, dir) = (Arc::clone(config), Arc::clone(&loader), Arc::clone(&metadata_dir));
+        task::blocking("recovery", move || open(&config, dir, &loader))
     };
     let logs = opening.await?;
     let broker = Broker::new(Parts {
@@ -135,7 +144,7 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
     });
     let registration = Registration {
         endpoints: lifecycle::endpoints(&bound),
-        log_dirs: logs.dirs().iter().map(|dir| dir.directory_id).collect(),
+        log_dirs: logs.dirs().iter().filter(|dir| dir.error.is_none()).map(|dir| dir.directory_id).collect(),
         previous_epoch: logs.clean_broker_epoch().unwrap_or(-1),
     };
     let trouble = "the broker cannot join its cluster";
@@ -147,7 +156,7 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
     lifecycle::unfence(&broker, due_ms).await.context(trouble)?;
     logs.start()?;
     let running = lifecycle::start(&broker, bound);
-    Ok(Node { running, controller, logs, broker })
+    Ok(Node { running, controller, logs, metadata_dir, broker })
 }
 
 /// Opens the logs of all partitions.
@@ -183,9 +192,15 @@ fn open(
     })?)
 }
 
-/// Resolves when the last log directory has failed.
-async fn all_offline(logs: &LogManager) {
-    while logs.log_dirs().iter().any(|dir| dir.offline_reason().is_none()) {
+/// Resolves with a sentence when the last log directory has failed, or that of the metadata log.
+async fn too_many_offline(logs: &LogManager, metadata_dir: &LogDir) -> String {
+    loop {
+        if let Some(reason) = metadata_dir.offline_reason() {
+            return format!("the log directory of the metadata, {}, failed: {reason}", metadata_dir.path().display());
+        }
+        if logs.log_dirs().iter().all(|dir| dir.offline_reason().is_some()) {
+            return "every log directory is offline".to_owned();
+        }
         time::sleep(OFFLINE_CHECK).await;
     }
 }

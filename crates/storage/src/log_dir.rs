@@ -45,6 +45,8 @@ pub struct LogDir {
     pub(crate) open_files: OpenFiles,
     /// Logs in here, by which new ones are spread.
     log_count: AtomicUsize,
+    /// It takes no new logs (KIP-1066).
+    cordoned: AtomicBool,
     /// Names of logs were made in here that a sync has yet to make durable.
     names_dirty: Mutex<bool>,
     /// Held for the life of the process; fcntl locks of a process fall with any descriptor of the file, so there is one
@@ -98,6 +100,7 @@ impl LogDir {
             damage_found: AtomicU64::new(0),
             open_files: OpenFiles::new(affordable(1)),
             log_count: AtomicUsize::new(0),
+            cordoned: AtomicBool::new(false),
             names_dirty: Mutex::new(false),
             _lock: lock,
         }
@@ -146,6 +149,17 @@ impl LogDir {
     /// Bounds the segment files that are open in here at once; a start derives it from what the process may open.
     pub fn set_open_files_max(&self, max: usize) {
         self.open_files.set_max(max);
+    }
+
+    /// Whether it takes no new logs (KIP-1066); those in here are served as ever.
+    #[must_use]
+    pub fn is_cordoned(&self) -> bool {
+        self.cordoned.load(Ordering::Acquire)
+    }
+
+    /// Cordons it, or takes the cordon away.
+    pub fn set_cordoned(&self, cordoned: bool) {
+        self.cordoned.store(cordoned, Ordering::Release);
     }
 
     /// What is noted of the logs in here.

@@ -101,6 +101,8 @@ pub struct DirStatus {
     pub path: PathBuf,
     /// Its id in meta.properties.
     pub directory_id: Uuid,
+    /// Whether it takes no new logs.
+    pub is_cordoned: bool,
     /// Why it is offline; None when it is not.
     pub error: Option<String>,
     /// Bytes of its file system; -1 when they cannot be told.
@@ -205,6 +207,7 @@ impl LogManager {
             DirStatus {
                 path: dir.path().to_owned(),
                 directory_id: dir.directory_id(),
+                is_cordoned: dir.is_cordoned(),
                 error: dir.offline_reason().map(|reason| reason.to_string()),
                 total_bytes: bytes(space.map(|s| s.total)),
                 usable_bytes: bytes(space.map(|s| s.available)),

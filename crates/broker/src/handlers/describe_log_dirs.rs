@@ -3,18 +3,20 @@
 //!
 //! * Null topics mean all partitions. Every directory is answered, also one without any; an offline one with
 //!   KAFKA_STORAGE_ERROR.
+//! * From 5 on it is told whether a directory is cordoned.
 //! * `offset_lag` is how far the log end lags behind the high watermark: 0 but for a replica that is being moved.
 //! * Describe on the cluster: else CLUSTER_AUTHORIZATION_FAILED (from 3; no directories before).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_env::task;
+use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use ottla_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
-use ottla_protocol::{ErrorCode, Uuid};
 use ottla_storage::{DirStatus, Log};
 
 use crate::context::{Answer, Refusal, RequestContext};
@@ -34,10 +36,10 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         .topics
         .as_ref()
         .map(|topics| topics.iter().flat_map(|t| t.partitions.iter().map(|index| (t.topic, *index))).collect());
-    let mut by_dir: BTreeMap<Uuid, Logs> = BTreeMap::new();
+    let mut by_dir: BTreeMap<PathBuf, Logs> = BTreeMap::new();
     for log in cx.broker.replicas.logs().logs() {
         if asked.as_ref().is_none_or(|asked| asked.contains(&(&**log.topic(), log.partition()))) {
-            let logs = by_dir.entry(log.directory_id()).or_default();
+            let logs = by_dir.entry(log.dir().path().to_owned()).or_default();
             logs.entry(Arc::clone(log.topic())).or_default().insert(log.partition(), log);
         }
     }
@@ -45,7 +47,7 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let manager = Arc::clone(cx.broker.replicas.logs());
     let dirs = task::blocking("describe log dirs", move || manager.dirs()).await;
     let paths: Vec<String> = dirs.iter().map(|dir| dir.path.display().to_string()).collect();
-    let results = dirs.iter().zip(&paths).map(|(dir, path)| result(dir, path, by_dir.get(&dir.directory_id))).collect();
+    let results = dirs.iter().zip(&paths).map(|(dir, path)| result(dir, path, by_dir.get(&dir.path))).collect();
     cx.answer(&DescribeLogDirsResponse { results, ..DescribeLogDirsResponse::default() })
 }
 
@@ -62,6 +64,7 @@ fn result<'a>(dir: &DirStatus, log_dir: &'a str, logs: Option<&'a Logs>) -> Desc
         topics: logs.into_iter().flatten().map(|(name, logs)| topic(name, logs)).collect(),
         total_bytes: dir.total_bytes,
         usable_bytes: dir.usable_bytes,
+        is_cordoned: dir.is_cordoned,
         ..DescribeLogDirsResult::default()
     }
 }

@@ -155,6 +155,10 @@ fn partition<'a>(
     registration: &PartitionRegistration,
 ) -> MetadataResponsePartition<'a> {
     let live = |id: &i32| image.cluster.brokers.get(id).filter(|b| !b.fenced);
+    let is_offline = |id: &i32| {
+        let (broker, dir) = (live(id), registration.directory_of(*id).unwrap_or_default());
+        broker.is_none_or(|broker| !broker.has_online_dir(dir))
+    };
     let leader = live(&registration.leader);
     let reachable = leader.is_some_and(|b| b.listeners.iter().any(|e| *e.name == *cx.connection.listener.name));
     let code = match (leader, reachable) {
@@ -170,7 +174,7 @@ fn partition<'a>(
         leader_epoch: registration.leader_epoch,
         replica_nodes: registration.replicas.clone(),
         isr_nodes: registration.isr.clone(),
-        offline_replicas: registration.replicas.iter().copied().filter(|id| live(id).is_none()).collect(),
+        offline_replicas: registration.replicas.iter().copied().filter(|id| is_offline(id)).collect(),
         ..MetadataResponsePartition::default()
     }
 }

@@ -17,8 +17,10 @@ use ottla_metadata::delta::TopicsDelta;
 use ottla_metadata::image::{ConfigResourceType, MetadataImage, PartitionRegistration, TopicImage};
 use ottla_metadata::{MetadataDelta, MetadataPublisher};
 use ottla_protocol::Uuid;
-use ottla_storage::{Log, LogManager, Placement, StorageError, WantedLog};
+use ottla_storage::{Log, LogDir, LogManager, Placement, StorageError, WantedLog};
+use parking_lot::Mutex;
 
+use super::assignments::DirectoryAssignments;
 use super::partition::Partition;
 use crate::topic_log_config::log_config;
 
@@ -44,7 +46,7 @@ enum Held {
     Elsewhere,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Topic {
     name: Arc<str>,
     partitions: BTreeMap<i32, Held>,
@@ -67,19 +69,65 @@ pub struct ReplicaManager {
     topics: ArcSwap<Topics>,
     /// An image was published: strays have been set aside.
     has_image: AtomicBool,
+    /// One change of the map at a time: the metadata's, or that a directory failed.
+    changing: Mutex<()>,
+    assignments: Arc<DirectoryAssignments>,
 }
 
 impl ReplicaManager {
     /// A manager that holds nothing until the first metadata arrives.
     #[must_use]
     pub fn new(config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Self {
-        Self { config, logs, topics: ArcSwap::default(), has_image: AtomicBool::new(false) }
+        Self {
+            config,
+            logs,
+            topics: ArcSwap::default(),
+            has_image: AtomicBool::new(false),
+            changing: Mutex::new(()),
+            assignments: Arc::default(),
+        }
     }
 
     /// The logs.
     #[must_use]
     pub fn logs(&self) -> &Arc<LogManager> {
         &self.logs
+    }
+
+    /// What the controller is yet to be told of where replicas lie.
+    #[must_use]
+    pub fn assignments(&self) -> &Arc<DirectoryAssignments> {
+        &self.assignments
+    }
+
+    /// A log directory has failed: its partitions are offline, whoever waits on them hears so, and the others go on.
+    pub fn directory_failed(&self, dir: &Arc<LogDir>) {
+        let _one_at_a_time = self.changing.lock();
+        let mut topics = Topics::clone(&self.topics.load());
+        let mut failed: BTreeMap<Arc<str>, Vec<Arc<Log>>> = BTreeMap::new();
+        for log in self.logs.let_go(dir) {
+            failed.entry(Arc::clone(log.topic())).or_default().push(log);
+        }
+        let mut retired = Vec::new();
+        for (name, logs) in failed {
+            let Some(topic) = topics.by_name.get(&name) else { continue };
+            let mut topic = Topic::clone(topic);
+            for log in logs {
+                if let Some(held) = topic.partitions.get_mut(&log.partition())
+                    && let Held::Online(partition) = &*held
+                    && Arc::ptr_eq(partition.log(), &log)
+                {
+                    retired.push(Arc::clone(partition));
+                    *held = Held::Offline;
+                }
+            }
+            let topic = Arc::new(topic);
+            topics.by_id.values_mut().filter(|known| known.name == name).for_each(|known| *known = Arc::clone(&topic));
+            topics.by_name.insert(name, topic);
+        }
+        self.topics.store(Arc::new(topics));
+        tracing::error!(dir = %dir.path().display(), partitions = retired.len(), "partitions of a failed log directory are offline");
+        retired.iter().for_each(|partition| partition.retire());
     }
 
     /// A partition.
@@ -137,7 +185,11 @@ impl ReplicaManager {
             None => self.hold_new(topic, index, registration, opened.remove(&(topic.id, index))),
         };
         match outcome {
-            Ok(partition) => Held::Online(partition),
+            Ok(partition) => {
+                let (noted, lies) = (registration.directory_of(self.config.node_id), partition.log().directory_id());
+                self.assignments.note((topic.id, index), noted.unwrap_or_default(), lies);
+                Held::Online(partition)
+            }
             Err(cause) => {
                 tracing::error!(topic = %topic.name, partition = index, %cause,
                     "the partition is offline here: look at its log directory, then restart the broker");
@@ -210,6 +262,7 @@ impl ReplicaManager {
     }
 
     fn follow(&self, changes: &TopicsDelta, image: &MetadataImage) {
+        let _one_at_a_time = self.changing.lock();
         let mut topics = Topics::clone(&self.topics.load());
         let gone: Vec<_> = changes.deleted.keys().filter_map(|id| topics.by_id.remove(id)).collect();
         if !gone.is_empty() {

@@ -115,6 +115,7 @@ broker_config! {
     delete_topic_enable: bool = boolean("delete.topic.enable"),
     unclean_leader_election_enable: bool = boolean("unclean.leader.election.enable"),
     // All logs.
+    log_dir_failure_timeout_ms: i64 = number("log.dir.failure.timeout.ms"),
     num_recovery_threads_per_data_dir: usize = number("num.recovery.threads.per.data.dir"),
     log_retention_check_interval_ms: i64 = number("log.retention.check.interval.ms"),
     log_flush_offset_checkpoint_interval_ms: i64 = number("log.flush.offset.checkpoint.interval.ms"),

@@ -22,8 +22,5 @@ pub(crate) const PROVIDERS: &str = "config providers are not served, so `${…}`
 /// Remote storage.
 pub(crate) const REMOTE: &str =
     "remote storage is not served yet: everything stays on local disks; remove the property";
-/// Cordoned directories.
-pub(crate) const CORDON: &str = "cordoned log directories are not served yet: replicas would be placed there; remove the \
-                                 property, and take the directory out of log.dirs";
 /// Joining a quorum.
 pub(crate) const JOIN: &str = "a controller cannot join another quorum yet; remove the property";

@@ -61,6 +61,17 @@ pub struct BrokerRegistration {
 }
 
 impl BrokerRegistration {
+    /// Whether a replica that is noted in a directory of this id can be used. One that is not noted yet can; a broker that names
+    /// no directories at all is of before they had ids.
+    #[must_use]
+    pub fn has_online_dir(&self, dir: Uuid) -> bool {
+        match dir {
+            Uuid::UNASSIGNED_DIRECTORY | Uuid::MIGRATING_DIRECTORY => true,
+            Uuid::LOST_DIRECTORY => false,
+            dir => self.log_dirs.is_empty() || self.log_dirs.contains(&dir),
+        }
+    }
+
     /// Its endpoint on a listener.
     #[must_use]
     pub fn listener(&self, name: &str) -> Option<&Endpoint> {

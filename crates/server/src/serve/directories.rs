@@ -1,5 +1,5 @@
 //! The log directories before anything is opened in them: formatted ones must be this node's and of one cluster, empty
-//! ones are formatted, others are refused.
+//! ones are formatted, others are refused. One that cannot be read is left to be offline.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,9 +32,19 @@ fn all(config: &BrokerConfig) -> Vec<PathBuf> {
 /// Looks at all directories and formats those that are empty.
 pub(super) fn prepare(config: &BrokerConfig) -> anyhow::Result<Identity> {
     let mut formatted: Option<(PathBuf, MetaProperties)> = None;
-    let mut empty = Vec::new();
+    let (mut empty, mut unusable) = (Vec::new(), Vec::new());
+    let metadata = Path::new(&config.metadata_log_dir);
     for dir in all(config) {
-        match format::inspect(&dir)? {
+        let inspected = match format::inspect(&dir) {
+            // A disk that cannot be read is offline from the start, as long as another one can be used.
+            Err(cause) if dir != metadata && cause.is_io() => {
+                tracing::error!("log directory {} cannot be used: {cause}", dir.display());
+                unusable.push(dir);
+                continue;
+            }
+            inspected => inspected?,
+        };
+        match inspected {
             DirectoryState::Empty => empty.push(dir),
             DirectoryState::Formatted(properties) => {
                 check(config, &dir, &properties, formatted.as_ref())?;
@@ -48,7 +58,6 @@ pub(super) fn prepare(config: &BrokerConfig) -> anyhow::Result<Identity> {
         }
     }
     let known = formatted.map(|(_, properties)| properties.cluster_id);
-    let metadata = Path::new(&config.metadata_log_dir);
     if known.is_some() && empty.iter().any(|dir| dir == metadata) {
         bail!(
             "log directory {} is empty while others are formatted, and it is the one with the metadata: put its content \
@@ -58,7 +67,7 @@ pub(super) fn prepare(config: &BrokerConfig) -> anyhow::Result<Identity> {
     }
     let cluster_id = known.unwrap_or_else(|| Uuid::from_random_bytes(random::bytes16()).to_string());
     if !empty.is_empty() {
-        format_empty(config, &cluster_id)?;
+        format_empty(config, &cluster_id, &unusable)?;
     }
     Ok(Identity { cluster_id })
 }
@@ -90,7 +99,7 @@ fn check(
     Ok(())
 }
 
-fn format_empty(config: &BrokerConfig, cluster_id: &str) -> anyhow::Result<()> {
+fn format_empty(config: &BrokerConfig, cluster_id: &str, unusable: &[PathBuf]) -> anyhow::Result<()> {
     let quorum = match &config.quorum {
         Configured::Static { .. } => QuorumKind::Static,
         Configured::Dynamic { .. } => QuorumKind::Standalone { endpoint: controller_endpoint(config)? },
@@ -98,7 +107,7 @@ fn format_empty(config: &BrokerConfig, cluster_id: &str) -> anyhow::Result<()> {
     let options = FormatOptions {
         cluster_id: cluster_id.to_owned(),
         node_id: config.node_id,
-        log_dirs: config.log_dirs.iter().map(PathBuf::from).collect(),
+        log_dirs: config.log_dirs.iter().map(PathBuf::from).filter(|dir| !unusable.contains(dir)).collect(),
         metadata_log_dir: PathBuf::from(&config.metadata_log_dir),
         quorum,
         release_version: None,

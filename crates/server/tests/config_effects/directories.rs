@@ -2,6 +2,7 @@
 
 use ottla_client::TopicPartition;
 use ottla_env::fs;
+use ottla_protocol::ErrorCode;
 
 use crate::support::{eventually, with_node};
 
@@ -16,6 +17,26 @@ fn log_dirs() {
         assert_eq!((held(&a), held(&b)), (2, 2), "each new partition goes where the fewest are");
         assert!(fs::exists(a.join("__cluster_metadata-0")), "the metadata lies in the first");
     });
+}
+
+#[test]
+fn cordoned_log_dirs() {
+    let other = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| other.path().join(name));
+    let dirs = format!("{},{}", a.display(), b.display());
+    let held = |dir: &std::path::Path| (0..4).filter(|i| fs::exists(dir.join(format!("t-{i}")))).count();
+    with_node(&[("log.dirs", &dirs), ("cordoned.log.dirs", &a.display().to_string())], |node| async move {
+        node.try_create("t", Some(4), &[]).await.unwrap();
+        assert_eq!((held(&a), held(&b)), (0, 4), "a takes no new partition");
+    });
+    let all = tempfile::tempdir().unwrap();
+    with_node(
+        &[("log.dir", &all.path().join("a").display().to_string()), ("cordoned.log.dirs", "*")],
+        |node| async move {
+            let refused = node.try_create("t", Some(1), &[]).await.unwrap_err();
+            assert_eq!(refused.code(), Some(ErrorCode::InvalidReplicationFactor), "{refused}");
+        },
+    );
 }
 
 #[test]

@@ -133,9 +133,10 @@ impl LogManager {
         self.emptiest_dir().ok_or(StorageError::NoDirectory)
     }
 
-    /// The directory with the fewest logs.
+    /// The directory with the fewest logs that is not cordoned; the first one when all are, as in Kafka.
     fn emptiest_dir(&self) -> Option<&Arc<LogDir>> {
-        self.online().min_by_key(|dir| dir.log_count())
+        let open = self.online().filter(|dir| !dir.is_cordoned());
+        open.min_by_key(|dir| dir.log_count()).or_else(|| self.online().next())
     }
 
     pub(super) fn online(&self) -> impl Iterator<Item = &Arc<LogDir>> {

@@ -1,6 +1,7 @@
 //! The start: directories are locked, their notes read, their logs opened by several threads.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_env::task::StopSignal;
@@ -77,11 +78,8 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
         let dir = match LogDir::open(path) {
             // Whatever the disk says is its own trouble as long as another one can be used; what an operator has to put right
             // is not passed over.
-            Err(OpenError::Storage(error)) => LogDir::unusable(path, &error.to_string()),
-            Err(OpenError::MetaProperties(MetaPropertiesError::Io(error))) => {
-                LogDir::unusable(path, &error.to_string())
-            }
-            other => other?,
+            Err(error) => LogDir::unusable(path, &disk_trouble(path, error)?),
+            Ok(dir) => dir,
         };
         if let Some(same) =
             dirs.iter().find(|d| d.directory_id() == dir.directory_id() && !dir.directory_id().is_zero())
@@ -93,6 +91,17 @@ fn open_dirs(options: &mut LogManagerOptions) -> Result<Vec<Arc<LogDir>>, OpenEr
     // One more, for the metadata log's where that is not among them.
     dirs.iter().for_each(|dir| dir.set_open_files_max(affordable(dirs.len() + 1)));
     Ok(dirs)
+}
+
+/// What the disk says of a directory that cannot be opened; the error itself if the disk is not at fault.
+fn disk_trouble(path: &Path, error: OpenError) -> Result<String, OpenError> {
+    match error {
+        OpenError::Storage(error) => Ok(error.to_string()),
+        OpenError::MetaProperties(MetaPropertiesError::Io(error)) => Ok(error.to_string()),
+        // Where nothing can be read, nothing is found either.
+        OpenError::NotFormatted(_) => fs::read_dir(path).map_or_else(|e| Ok(e.to_string()), |_| Err(error)),
+        other => Err(other),
+    }
 }
 
 /// Reads a directory's notes and lists its logs. The first value is the epoch of a clean stop.

@@ -33,7 +33,8 @@ impl LogManager {
             }
         }
         let mut first_error = None;
-        for dir in &self.dirs {
+        // What failed before was told then, and is no reason to call the stop of the others unclean.
+        for dir in self.dirs.iter().filter(|dir| dir.check_online().is_ok()) {
             if let Err(error) = self.stop_dir(dir, broker_epoch) {
                 tracing::error!(dir = %dir.path().display(), %error, "log directory could not be stopped cleanly");
                 first_error.get_or_insert(error);

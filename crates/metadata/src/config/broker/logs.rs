@@ -1,6 +1,5 @@
 //! Log directories, and what a log does unless its topic says otherwise.
 
-use crate::config::refusals::CORDON;
 use crate::config::row::rows;
 
 rows! {
@@ -11,10 +10,10 @@ rows! {
         yes("server::config_effects::log_dirs"),
         "Directories of the logs, separated by commas.";
     "cordoned.log.dirs": List = "" where Any, Medium, PerBroker,
-        Refuse(CORDON),
-        "Log directories that take no new replicas.";
+        yes("server::config_effects::directories::cordoned_log_dirs"),
+        "Log directories that take no new replicas, or `*` for all.";
     "log.dir.failure.timeout.ms": Long = "30000" where AtLeast(1), Low, ReadOnly,
-        Warn,
+        yes("broker::failed_directories::a_broker_that_cannot_tell_gives_up"),
         "How long a broker waits to tell the controller of a failed directory before it stops.";
     "num.recovery.threads.per.data.dir": Int = "2" where AtLeast(1), High, ClusterWide,
         yes("server::config_effects::recovery_threads"),
