@@ -1,5 +1,5 @@
 //! Bugs planted on purpose, so that tests can show that they would be found: a checker that has never caught one proves
-//! nothing. A simulation chooses one by name ([`crate::sim::Sim::with_planted`]); in any other build there is none, and
+//! nothing. A simulation chooses one by name (`Sim::with_planted`); in any other build there is none, and
 //! the compiler takes the question out.
 
 #[cfg(sim)]

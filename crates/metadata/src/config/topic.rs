@@ -22,8 +22,8 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 
 rows! {
     "cleanup.policy": List = "delete" where ListOf(&["compact", "delete"]), Medium, PerResource,
-        yes("server::config_effects::cleanup_policy_is_kept"), [same("log.cleanup.policy")],
-        "`delete` removes old segments, `compact` keeps the last record of each key; until compaction comes a compacted topic only grows.";
+        yes("server::config_effects::the_last_value_of_each_key_stays"), [same("log.cleanup.policy")],
+        "`delete` removes old segments, `compact` keeps the last record of each key.";
     "compression.type": String = "producer" where OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Medium, PerResource,
         yes("server::config_effects::recompression"), [same("compression.type")],
         "Codec in which batches are stored; `producer` keeps what came.";
@@ -37,7 +37,7 @@ rows! {
         yes("server::config_effects::recompression_levels"), [same("compression.zstd.level")],
         "Level of zstd when the broker compresses.";
     "delete.retention.ms": Long = "86400000" where AtLeast(0), Medium, PerResource,
-        Warn, [same("log.cleaner.delete.retention.ms")],
+        yes("server::config_effects::tombstones_outlive_compaction_for_a_while"), [same("log.cleaner.delete.retention.ms")],
         "How long tombstones and transaction markers outlive compaction.";
     "errors.deadletterqueue.group.enable": Boolean = "false" where Any, Medium, PerResource,
         Warn,
@@ -70,13 +70,13 @@ rows! {
         Warn, [same("log.local.retention.ms")],
         "How long records stay on local disk once they are in remote storage; -2 means as long as `retention.ms`.";
     "max.compaction.lag.ms": Long = "9223372036854775807" where AtLeast(1), Medium, PerResource,
-        Warn, [same("log.cleaner.max.compaction.lag.ms")],
+        yes("server::config_effects::a_log_is_compacted_when_enough_of_it_is_new"), [same("log.cleaner.max.compaction.lag.ms")],
         "How long a record stays uncompacted at most.";
     "min.compaction.lag.ms": Long = "0" where AtLeast(0), Medium, PerResource,
-        Warn, [same("log.cleaner.min.compaction.lag.ms")],
+        yes("server::config_effects::records_stay_for_a_compaction_lag"), [same("log.cleaner.min.compaction.lag.ms")],
         "How long a record stays uncompacted at least.";
     "min.cleanable.dirty.ratio": Double = "0.5" where Ratio(0.0, 1.0), Medium, PerResource,
-        Warn, [same("log.cleaner.min.cleanable.ratio")],
+        yes("server::config_effects::a_log_is_compacted_when_enough_of_it_is_new"), [same("log.cleaner.min.cleanable.ratio")],
         "Share of uncompacted bytes from which the log is worth compacting.";
     "max.decompressed.message.bytes": Int = "2147483639" where Between(1, 2_147_483_639), Medium, PerResource,
         yes("server::config_effects::decompression_bound"), [same("max.decompressed.message.bytes")],

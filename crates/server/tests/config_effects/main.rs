@@ -2,6 +2,7 @@
 //! that runs as a process.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compaction;
 mod compression;
 mod connections;
 mod directories;

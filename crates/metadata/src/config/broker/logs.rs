@@ -115,7 +115,7 @@ rows! {
         Warn,
         "Threads that compact.";
     "log.cleaner.backoff.ms": Long = "15000" where AtLeast(0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::the_last_value_of_each_key_stays"),
         "Pause of a cleaner thread that found nothing to do.";
     "log.cleaner.dedupe.buffer.size": Long = "134217728" where Any, Medium, ClusterWide,
         Warn,
@@ -130,16 +130,16 @@ rows! {
         Warn,
         "Most bytes that cleaners read and write in a second.";
     "log.cleaner.min.cleanable.ratio": Double = "0.5" where Ratio(0.0, 1.0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::a_log_is_compacted_when_enough_of_it_is_new"),
         "Share of uncompacted bytes from which a log is worth compacting.";
     "log.cleaner.min.compaction.lag.ms": Long = "0" where AtLeast(0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::records_stay_for_a_compaction_lag"),
         "How long a record stays uncompacted at least.";
     "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807" where AtLeast(1), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::a_log_is_compacted_when_a_record_has_waited_long_enough"),
         "How long a record stays uncompacted at most.";
     "log.cleaner.delete.retention.ms": Long = "86400000" where AtLeast(0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::tombstones_outlive_compaction_for_a_while"),
         "How long tombstones and transaction markers outlive compaction.";
     "producer.id.expiration.ms": Int = "86400000" where AtLeast(1), Low, ClusterWide,
         yes("server::config_effects::a_silent_producer_is_forgotten"),
