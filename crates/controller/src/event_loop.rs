@@ -113,7 +113,10 @@ pub(crate) struct EventLoop {
     loaded: i64,
     /// The first high watermark that was heard of.
     catch_up_to: Option<i64>,
+    /// Bytes of what was loaded since the last snapshot, which holds only what is loaded.
     bytes_since_snapshot: u64,
+    /// Appended and not yet loaded: the last offset of each append, and its bytes.
+    unloaded: VecDeque<(i64, u64)>,
     snapshot_at_ms: i64,
     snapshot_offset: i64,
     /// Becomes true with the first records that are known to be committed.
@@ -135,6 +138,7 @@ impl EventLoop {
             incarnation_id: Uuid::from_random_bytes(random::bytes16()),
             decided: loader.current(),
             bytes_since_snapshot: 0,
+            unloaded: VecDeque::new(),
             snapshot_at_ms: time::monotonic_ms(),
             snapshot_offset: driver.core().log().latest_snapshot().map_or(0, |s| s.end_offset),
             options,
@@ -242,6 +246,8 @@ impl EventLoop {
 
     fn deactivate(&mut self) {
         self.role = Role::Inactive;
+        // What was not committed may never be loaded.
+        self.unloaded.clear();
         self.pending.give_up();
     }
 
@@ -372,9 +378,10 @@ impl EventLoop {
                 epoch,
                 timestamp_ms: time::wall_clock_ms(),
             };
-            self.replay(batch, place.base_offset + batch.len() as i64 - 1, epoch)?;
+            let last_offset = place.base_offset + batch.len() as i64 - 1;
+            self.replay(batch, last_offset, epoch)?;
             let bytes = encode_records(place, batch, self.decided.features.metadata_version())?;
-            self.bytes_since_snapshot += bytes.len() as u64;
+            self.unloaded.push_back((last_offset, bytes.len() as u64));
             let record_count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             self.drive(Event::Append { epoch, record_count, bytes }).await?;
         }
@@ -405,10 +412,13 @@ impl EventLoop {
         (interval_ms > 0).then(|| self.snapshot_at_ms.saturating_add(interval_ms))
     }
 
-    /// Writes a snapshot when enough was appended since the last one, or long enough ago.
+    /// Writes a snapshot when enough was loaded since the last one, or long enough ago.
     async fn maybe_snapshot(&mut self) -> Result<(), ControllerError> {
         let now_ms = time::monotonic_ms();
         let image = self.loader.current();
+        while let Some((_, bytes)) = self.unloaded.pop_front_if(|(offset, _)| *offset <= image.offset) {
+            self.bytes_since_snapshot += bytes;
+        }
         let large = self.bytes_since_snapshot >= self.options.snapshot_after_bytes;
         let old = self.snapshot_due_ms().is_some_and(|due_ms| due_ms <= now_ms);
         if image.offset < self.snapshot_offset || !(large || old) {

@@ -30,7 +30,7 @@ fn led_on(name: &str, voters: VoterSet) {
     let root = tempfile::tempdir().expect("a directory");
     let dir = copy_of(root.path(), name);
     block_on(async {
-        let node = Node::start(&dir, voters).expect("starts on Kafka's directory");
+        let mut node = Node::start(&dir, voters).expect("starts on Kafka's directory");
         assert_eq!(node.create_topic("t1", 1, &[]).await, 36, "t1 exists");
         let image = node.loader.current();
         let topic = image.topics.by_name("t1").expect("Kafka's topic");
@@ -41,6 +41,9 @@ fn led_on(name: &str, voters: VoterSet) {
         let broker = image.cluster.broker(1).expect("registered");
         assert!(broker.fenced);
 
+        // It had two, and partitions in both; those of a directory that does not come back would stay without a leader.
+        node.log_dirs.clone_from(&broker.log_dirs);
+        assert_eq!(node.log_dirs.len(), 2);
         let epoch = node.register_broker(broker.epoch).await;
         assert_eq!(node.create_topic("t2", 1, &[]).await, 0);
         let image = node.loader.current();

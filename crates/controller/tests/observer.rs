@@ -159,7 +159,7 @@ fn the_quorum_is_described() {
         let partition = &response.topics[0].partitions[0];
         assert_eq!((partition.error_code, partition.leader_id, partition.leader_epoch), (0, 1, 1));
         let [voter] = partition.current_voters.as_slice() else { panic!("{:?}", partition.current_voters) };
-        assert_eq!((voter.replica_id, voter.replica_directory_id), (1, node.directory_id));
+        assert_eq!((voter.replica_id, voter.replica_directory_id), (1, node.log_dirs[0]));
         assert_eq!(voter.log_end_offset, partition.high_watermark);
         let [observer] = partition.observers.as_slice() else { panic!("{:?}", partition.observers) };
         assert_eq!((observer.replica_id, observer.log_end_offset), (9, 0));

@@ -39,7 +39,9 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
         return Ok(None);
     }
     let text = fs::read_to_string(&path)?;
-    if text.bytes().all(|byte| byte == 0) || is_half_made(&text) {
+    // Zeros stand for what was not written yet.
+    let text = text.trim_end_matches('\0');
+    if is_half_made(text) {
         return Ok(None);
     }
     let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
@@ -78,7 +80,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(read(dir.path()).expect("a missing file is None"), None);
         let id = Uuid(*b"0123456789abcdef");
-        for lost in [&b""[..], &[0; 44], b"vers", b"version: 0\ntopic_id: AAAA"] {
+        for lost in [&b""[..], &[0; 44], b"vers", b"version: 0\ntopic_id: AAAA\0\0"] {
             fs::write_atomically(dir.path().join(FILE_NAME), lost).expect("written");
             assert_eq!(read(dir.path()).expect("what was not synced is, too"), None);
         }

@@ -66,7 +66,8 @@ pub(crate) fn static_voters() -> VoterSet {
 pub(crate) struct Node {
     pub controller: QuorumController,
     pub loader: Arc<MetadataLoader>,
-    pub directory_id: Uuid,
+    /// The directories that the broker registers with.
+    pub log_dirs: Vec<Uuid>,
 }
 
 impl Node {
@@ -87,7 +88,7 @@ impl Node {
         let quorum = QuorumOptions { voters, ..QuorumOptions::new(log_dir, CLUSTER_ID, 7) };
         let loader = Arc::new(MetadataLoader::new());
         let controller = QuorumController::start(options, quorum, Arc::clone(&loader))?;
-        Ok(Self { controller, loader, directory_id })
+        Ok(Self { controller, loader, log_dirs: vec![directory_id] })
     }
 
     /// Asks until the controller is active.
@@ -117,7 +118,7 @@ impl Node {
             incarnation_id: Uuid::from_random_bytes(random::bytes16()),
             listeners: vec![Listener { name: "PLAINTEXT", host: "localhost", port: 9092, ..Default::default() }],
             features: features.collect(),
-            log_dirs: vec![self.directory_id],
+            log_dirs: self.log_dirs.clone(),
             previous_broker_epoch,
             ..Default::default()
         };

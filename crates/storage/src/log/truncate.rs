@@ -191,7 +191,7 @@ impl Log {
         );
         self.note_log_start()?;
         self.or_offline(self.delete_segments(gone).and_then(|()| self.sync_names()))?;
-        self.snapshots.remove_before(first)?;
+        self.or_offline(self.snapshots.remove_before(first))?;
         drop(appender);
         // A crash would bring them back, and the log start with them.
         self.or_offline_unless_full(fs::sync_dir(self.path()).map_err(StorageError::from))?;

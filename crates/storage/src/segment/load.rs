@@ -147,9 +147,13 @@ impl Segment {
         cut
     }
 
+    /// Synced too: an entry of what was cut, come back, would be taken for one of what is appended in its place.
     fn truncate_indexes(&self, position: u64, offset: i64) -> Result<(), StorageError> {
+        let had_aborted = !self.aborted.is_empty();
         self.offsets.truncate_to_position(position)?;
         self.times.truncate_to_offset(offset)?;
-        self.aborted.truncate_to_offset(offset)
+        self.aborted.truncate_to_offset(offset)?;
+        self.sync_indexes()?;
+        if had_aborted { self.aborted.file().sync() } else { Ok(()) }
     }
 }
