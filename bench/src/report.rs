@@ -128,7 +128,7 @@ pub fn text(results: &Results, notes: &str) -> String {
     text
 }
 
-/// The picture: per row, bars of its figure, relative to Kafka's or the floor's.
+/// The picture: per row, the medians of its figure as bars.
 pub fn picture(results: &Results) -> String {
     let groups = rows(results).map(|(workload, row)| {
         let bars = BROKERS.iter().filter_map(|name| {

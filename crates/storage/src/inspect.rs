@@ -28,7 +28,7 @@ pub use crate::time_index::TimestampOffset;
 pub use batch_file::{BatchFile, Step};
 pub use directory::{Checkpoints, Directory, Ended};
 pub use finding::{Finding, Severity, Watcher};
-pub use index_files::{OffsetIndexFile, TimeIndexFile, TransactionIndexFile};
+pub use index_files::{IndexEntry, IndexFile, OffsetIndexFile, TimeIndexFile, TransactionIndexFile};
 pub use partition_files::{PartitionFiles, SegmentEntry};
 pub use producers::{LastBatch, SnapshotProducer, read_producers};
 pub use summary::{PartitionSummary, SegmentSummary};

@@ -14,6 +14,7 @@
 
 mod broken;
 mod epochs;
+mod index_entries;
 mod log_end;
 mod offset_index;
 mod partition;
