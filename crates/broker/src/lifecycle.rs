@@ -91,6 +91,9 @@ pub async fn register(broker: &Arc<Broker>, registration: &Registration) -> Resu
     let mut lacking = "the controller has not answered".to_owned();
     let registering = keep_registering(broker, registration, &mut lacking);
     match time::timeout(Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)), registering).await {
+        Ok(Ok(())) if time::monotonic_ms() >= due => {
+            Err(LifecycleError::TimedOut(timeout_ms, "its time was over when it was registered".to_owned()))
+        }
         Ok(registered) => registered.map(|()| due),
         Err(_) => Err(LifecycleError::TimedOut(timeout_ms, lacking)),
     }

@@ -104,11 +104,12 @@ fn a_silent_broker_is_fenced() {
     });
 }
 
-/// A registration is two decisions of the quorum, each synced to disk, and no disk is that fast.
+/// Nothing is registered in no time. (A patience of 1 ms was not short enough once: two decisions of a quorum on a disk
+/// in memory took less.)
 #[test]
 fn a_broker_that_cannot_register_gives_up() {
     Runtime::new(2).unwrap().block_on(async {
-        let properties = [("initial.broker.registration.timeout.ms", "1")];
+        let properties = [("initial.broker.registration.timeout.ms", "0")];
         let mut server = Server::new(Program::Ottla(binary()), &properties).await.unwrap();
         // It may have begun to listen before it ends.
         match server.start().await {
@@ -117,6 +118,6 @@ fn a_broker_that_cannot_register_gives_up() {
             Err(other) => panic!("{other}"),
         }
         let log = server.log();
-        assert!(log.contains("not registered within initial.broker.registration.timeout.ms (1 ms)"), "{log}");
+        assert!(log.contains("not registered within initial.broker.registration.timeout.ms (0 ms)"), "{log}");
     });
 }
