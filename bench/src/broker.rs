@@ -1,15 +1,21 @@
-//! The brokers that are compared: built or fetched once, started anew for every run on a fresh directory.
+//! The brokers that are compared: built or fetched once, started on a directory of their own.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 /// Where they listen, one at a time; the controller of Ottla and of Kafka is one above.
 pub const PORT: u16 = 19_777;
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_secs(300);
+const STOP_PATIENCE: Duration = Duration::from_secs(300);
+/// Directories made so far.
+static HOMES: AtomicU32 = AtomicU32::new(0);
 /// Any id will do; that of Kafka's own examples.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
 /// Kafka's start script: its heap and collector.
@@ -37,10 +43,16 @@ enum What {
     Kafka { jars: PathBuf, logging: PathBuf, jvm: &'static [&'static str], more: &'static str },
 }
 
-/// A running one; killed, and its directory removed, when dropped.
+/// The directory of one, formatted, with its configuration; removed when dropped.
+pub struct Home<'a> {
+    kind: &'a Kind,
+    directory: PathBuf,
+}
+
+/// A running one; killed when dropped.
 pub struct Broker {
     child: Child,
-    directory: PathBuf,
+    name: &'static str,
     /// When its process was started.
     pub started: Instant,
 }
@@ -95,63 +107,102 @@ impl Kind {
         matches!(self.what, What::Kafka { .. })
     }
 
-    /// Starts one on a fresh directory and waits until it listens.
-    pub fn start(&self) -> Result<Broker> {
-        // A stranger on the port would be measured instead.
-        drop(TcpListener::bind(("127.0.0.1", PORT)).with_context(|| format!("port {PORT} is in use"))?);
-        let directory = std::env::temp_dir().join(format!("ottla-bench-{}", std::process::id()));
-        // Left behind by a run that was interrupted.
-        let _ = std::fs::remove_dir_all(&directory);
-        std::fs::create_dir_all(&directory)?;
-        let mut command = self.command(&directory)?;
-        let started = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let mut broker = Broker { child, directory, started };
-        while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
-            broker.check_alive(self.name)?;
-            if started.elapsed() > START_PATIENCE {
-                bail!("{} does not listen after {START_PATIENCE:?}", self.name);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        broker.check_alive(self.name)?;
-        Ok(broker)
+    /// Whether it is there at all in a row that the floor cannot do: it keeps nothing.
+    pub fn keeps_logs(&self) -> bool {
+        !matches!(self.what, What::Floor(_))
     }
 
-    fn command(&self, directory: &Path) -> Result<Command> {
-        let properties = directory.join("server.properties");
+    /// A fresh directory for one, with properties beyond those that all have.
+    pub fn home(&self, more: &[&str]) -> Result<Home<'_>> {
+        let n = HOMES.fetch_add(1, Ordering::Relaxed);
+        let place = format!("ottla-bench-{}-{n}", std::process::id());
+        let home = Home { kind: self, directory: std::env::temp_dir().join(place) };
+        // Left behind by a run that was interrupted.
+        let _ = std::fs::remove_dir_all(&home.directory);
+        std::fs::create_dir_all(&home.directory)?;
+        let mut properties = properties_of(&home.directory);
+        if let What::Kafka { more, .. } = &self.what {
+            properties += more;
+        }
+        more.iter().for_each(|line| properties += &format!("{line}\n"));
+        std::fs::write(home.properties(), properties)?;
+        if matches!(self.what, What::Kafka { .. }) {
+            let mut format = self.java();
+            format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(home.properties());
+            ensure!(format.output()?.status.success(), "Kafka could not format its directory");
+        }
+        Ok(home)
+    }
+
+    fn java(&self) -> Command {
+        let mut command = Command::new("java");
+        if let What::Kafka { jars, logging, jvm, .. } = &self.what {
+            command.args(*jvm).arg("-cp").arg(format!("{}/*", jars.display()));
+            command.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
+        }
+        command
+    }
+
+    fn command(&self, home: &Home) -> Command {
         match &self.what {
             What::Floor(binary) => {
                 let mut command = Command::new(binary);
-                command.arg(PORT.to_string()).arg(directory);
-                Ok(command)
+                command.arg(PORT.to_string()).arg(&home.directory);
+                command
             }
             What::Ottla(binary) => {
-                std::fs::write(&properties, properties_of(directory))?;
                 let mut command = Command::new(binary);
                 command
                     .args(["server", "--config"])
-                    .arg(properties)
+                    .arg(home.properties())
                     .env_remove("OTTLA_BIN")
                     .env_remove("OTTLA_KAFKA_SERVER");
-                Ok(command)
+                command
             }
-            What::Kafka { jars, logging, jvm, more } => {
-                std::fs::write(&properties, properties_of(directory) + more)?;
-                let java = || {
-                    let mut command = Command::new("java");
-                    command.args(*jvm).arg("-cp").arg(format!("{}/*", jars.display()));
-                    command.arg(format!("-Dlog4j2.configurationFile={}", logging.display()));
-                    command
-                };
-                let mut format = java();
-                format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(&properties);
-                ensure!(format.output()?.status.success(), "Kafka could not format its directory");
-                let mut command = java();
-                command.arg("kafka.Kafka").arg(properties);
-                Ok(command)
+            What::Kafka { .. } => {
+                let mut command = self.java();
+                command.arg("kafka.Kafka").arg(home.properties());
+                command
             }
         }
+    }
+}
+
+impl Home<'_> {
+    fn properties(&self) -> PathBuf {
+        self.directory.join("server.properties")
+    }
+
+    /// Bytes of the files of a topic's partition.
+    pub fn bytes_of(&self, partition: &str) -> u64 {
+        let Ok(files) = std::fs::read_dir(self.directory.join("data").join(partition)) else { return 0 };
+        files.flatten().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    }
+
+    /// Starts one here and waits until it listens.
+    pub fn start(&self) -> Result<Broker> {
+        // A stranger on the port would be measured instead.
+        drop(TcpListener::bind(("127.0.0.1", PORT)).with_context(|| format!("port {PORT} is in use"))?);
+        let log = std::fs::File::create(self.directory.join("broker.log"))?;
+        let mut command = self.kind.command(self);
+        let started = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null()).spawn()?;
+        let mut broker = Broker { child, name: self.kind.name, started };
+        while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
+            broker.check_alive()?;
+            if started.elapsed() > START_PATIENCE {
+                bail!("{} does not listen after {START_PATIENCE:?}", self.kind.name);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        broker.check_alive()?;
+        Ok(broker)
+    }
+}
+
+impl Drop for Home<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -177,9 +228,20 @@ impl Broker {
     }
 
     /// Fails if it has ended.
-    pub fn check_alive(&mut self, name: &str) -> Result<()> {
+    pub fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{name} has ended: {status}");
+            bail!("{} has ended: {status}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Stops it as a service manager does, and waits until it has ended.
+    pub fn stop(mut self) -> Result<()> {
+        nix::sys::signal::kill(Pid::from_raw(i32::try_from(self.id())?), Signal::SIGTERM)?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            ensure!(asked.elapsed() < STOP_PATIENCE, "{} does not stop within {STOP_PATIENCE:?}", self.name);
+            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
@@ -190,6 +252,5 @@ impl Drop for Broker {
         // It is our child, and a stopped measurement must not leave it behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }

@@ -18,6 +18,16 @@ pub struct Client {
     binary: PathBuf,
 }
 
+/// A load without an end; killed when dropped.
+pub struct Endless(Child);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What it says of a run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Load {
@@ -66,6 +76,16 @@ impl Client {
             whole.milliseconds = whole.milliseconds.max(load.milliseconds);
         }
         Ok(whole)
+    }
+
+    /// Sends messages to the first topic until the value is dropped.
+    pub fn endless(&self, size: u32, properties: &[&str]) -> Result<Endless> {
+        let mut command = self.command(&["-P", "-a", "-1"], 0, u64::from(u32::MAX >> 1));
+        command.args(["-s", &size.to_string()]);
+        for property in properties {
+            command.args(["-X", property]);
+        }
+        Ok(Endless(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
     }
 
     /// Reads messages from the beginning of the first topic.

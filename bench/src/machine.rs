@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// What the report says of the machine.
 pub struct Machine {
@@ -59,6 +59,11 @@ fn available_bytes() -> u64 {
 pub fn sync() -> Result<()> {
     ensure!(Command::new("sync").status()?.success(), "sync failed");
     Ok(())
+}
+
+/// Makes the kernel forget what it has read of files, so that a start finds a cold disk. That needs root.
+pub fn forget_files() -> Result<()> {
+    std::fs::write("/proc/sys/vm/drop_caches", "1").context("the page cache cannot be dropped: this row needs root")
 }
 
 /// The day, UTC.

@@ -7,6 +7,7 @@
 //!
 //! workload.rs   the rows            broker.rs   who is measured      client.rs, probe.rs   who loads
 //! run.rs        one run             process.rs  the kernel's figures machine.rs            the machine
+//! stage.rs      large directories   wire.rs     a little of Kafka's protocol
 //! results.rs    results.json        report.rs, plot.rs               RESULTS.md, results.svg
 //! ```
 //!
@@ -25,6 +26,8 @@ mod process;
 mod report;
 mod results;
 mod run;
+mod stage;
+mod wire;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -130,18 +133,20 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>> {
 fn measure(workload: &Workload, kinds: &[Kind], client: &Client, options: &Options, root: &Path) -> Result<Row> {
     let before = Machine::look();
     let mut rounds: Vec<BTreeMap<String, Run>> = Vec::new();
+    let mut stages = BTreeMap::new();
+    let kinds = kinds.iter().filter(|kind| kind.keeps_logs() || workload.shape.is_for_the_floor());
     for attempt in 0..options.rounds * 2 {
         if rounds.len() == options.rounds {
             break;
         }
         let stolen = process::CpuTimes::now()?;
-        let mut order: Vec<&Kind> = kinds.iter().collect();
+        let mut order: Vec<&Kind> = kinds.clone().collect();
         if attempt % 2 == 1 {
             order.reverse();
         }
         let mut round = BTreeMap::new();
         for kind in order {
-            let run = run::run(kind, workload, client, options.scale)?;
+            let run = run::run(kind, workload, client, options.scale, stages.entry(kind.name).or_default())?;
             println!("{:10} round {} {:12} {}", workload.name, attempt + 1, kind.name, run);
             round.insert(kind.name.to_owned(), run);
         }

@@ -24,6 +24,12 @@ pub fn written_bytes(id: u32) -> Result<u64> {
     number_after(&std::fs::read_to_string(format!("/proc/{id}/io"))?, "write_bytes:")
 }
 
+/// MiB that it caused to be read from the device.
+pub fn read_mib(id: u32) -> Result<f64> {
+    let bytes = number_after(&std::fs::read_to_string(format!("/proc/{id}/io"))?, "read_bytes:")?;
+    Ok(bytes as f64 / f64::from(1 << 20))
+}
+
 /// Context switches of all threads that live now. (Of those that have ended nothing is known: the floor has one a
 /// connection.)
 pub fn switches(id: u32) -> Result<u64> {

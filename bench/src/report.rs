@@ -49,6 +49,7 @@ fn against_kafka(row: &Row) -> Vec<f64> {
 /// A sentence for each bound that the row exceeds.
 pub fn exceeded(workload: &Workload, row: &Row) -> Vec<String> {
     let checks = [
+        (workload.unit(), workload.bounds.figure, median(row.values("Ottla", |run| run.figure))),
         ("floors", workload.bounds.floors, median(row.ratios("floor", |run| run.figure))),
         ("Kafkas", workload.bounds.kafkas, median(against_kafka(row))),
     ];
@@ -56,6 +57,16 @@ pub fn exceeded(workload: &Workload, row: &Row) -> Vec<String> {
     over.filter(|(_, bound, value)| value > bound)
         .map(|(unit, bound, value)| format!("{}: {value:.2} {unit}, the bound is {bound:.3}", workload.name))
         .collect()
+}
+
+fn bounds_text(workload: &Workload) -> String {
+    let bounds = [(" F", workload.bounds.floors), (" K", workload.bounds.kafkas), ("", workload.bounds.figure)];
+    let stated = bounds.iter().filter_map(|(unit, bound)| {
+        let bound = format!("{:.3}", (*bound)?);
+        Some(format!("{}{unit}", bound.trim_end_matches('0').trim_end_matches('.')))
+    });
+    let stated: Vec<_> = stated.collect();
+    if stated.is_empty() { "–".to_owned() } else { stated.join(", ") }
 }
 
 /// The whole report, in Markdown.
@@ -76,28 +87,22 @@ pub fn text(results: &Results, notes: &str) -> String {
         for broker in BROKERS {
             let _ = write!(text, "| {} ", cell(row.values(broker, |run| run.figure)));
         }
-        let bound = |bound: Option<f64>| {
-            bound.map_or("–".to_owned(), |bound| {
-                format!("{bound:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
-            })
-        };
         let _ = writeln!(
             text,
-            "| **{}** | **{}** | {} F, {} K |",
+            "| **{}** | **{}** | {} |",
             cell(row.ratios("floor", |run| run.figure)),
             cell(against_kafka(row)),
-            bound(workload.bounds.floors),
-            bound(workload.bounds.kafkas),
+            bounds_text(workload),
         );
     }
     text.push_str("\n## What else was seen\n\n");
-    text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | rounds | when, commit, load |\n");
-    text.push_str("|---|---|---|---|---|---|---|\n");
+    text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | MiB read: Ottla, Kafka | rounds | when, commit, load |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|\n");
     for (workload, row) in rows(results) {
         let of = |broker, value: fn(&Run) -> f64| cell(row.values(broker, value));
         let _ = writeln!(
             text,
-            "| {} | {} | {}, {} | {}, {}, {} | {}, {} | {} | {}, {}, {}→{} |",
+            "| {} | {} | {}, {} | {}, {}, {} | {}, {} | {}, {} | {} | {}, {}, {}→{} |",
             workload.name,
             cell(row.ratios("floor", |run| run.per_second)),
             of("Ottla", |run| run.peak_mib),
@@ -107,6 +112,8 @@ pub fn text(results: &Results, notes: &str) -> String {
             of("Kafka", |run| run.switches),
             of("Ottla", |run| run.written),
             of("Kafka", |run| run.written),
+            of("Ottla", |run| run.read_mib),
+            of("Kafka", |run| run.read_mib),
             row.rounds.len(),
             row.date,
             row.commit,

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{Broker, Kind};
+use crate::broker::{Broker, Home, Kind};
 use crate::client::Client;
+use crate::stage::{self, Stage};
 use crate::workload::{Shape, Workload};
 use crate::{machine, probe, process};
 
@@ -33,6 +34,8 @@ pub struct Run {
     pub switches: f64,
     /// Bytes that the broker had written to the device meanwhile, per message.
     pub written: f64,
+    /// MiB that the broker has read from the device since its start.
+    pub read_mib: f64,
     /// The longest time that a spinning thread did not run, in the second before, in microseconds.
     pub longest_gap_us: u64,
 }
@@ -47,40 +50,93 @@ impl fmt::Display for Run {
     }
 }
 
-/// Starts a broker, loads it, kills it.
-pub fn run(kind: &Kind, workload: &Workload, client: &Client, scale: f64) -> Result<Run> {
+/// Starts a broker, loads it, kills it. A directory that takes long to make is made once and stays in `stage` for later rounds.
+pub fn run<'a>(
+    kind: &'a Kind,
+    workload: &Workload,
+    client: &Client,
+    scale: f64,
+    stage: &mut Option<Stage<'a>>,
+) -> Result<Run> {
     machine::warm_memory();
+    let scaled = |messages: u64| ((messages as f64 * scale) as u64).max(LEAST_WARM_UP);
+    let partitions_scaled = |partitions: u32| ((f64::from(partitions) * scale) as u32).max(1);
+    match workload.shape {
+        Shape::StartMany { partitions } | Shape::IdleMany { partitions } if stage.is_none() => {
+            *stage = Some(stage::with_partitions(kind, partitions_scaled(partitions))?);
+        }
+        Shape::Recovery { bytes } => stage::fill_and_kill(kind, client, scaled(bytes), stage)?,
+        _ => {}
+    }
     machine::sync()?;
     let longest_gap_us = process::longest_gap(Duration::from_secs(1));
-    let mut broker = kind.start()?;
-    let scaled = |messages: u64| ((messages as f64 * scale) as u64).max(LEAST_WARM_UP);
     let run = match &workload.shape {
         Shape::Produce { size, messages, processes, properties } => {
+            let home = kind.home(&[])?;
+            let mut broker = home.start()?;
             let produce = |messages| client.produce(*processes, *size, messages, properties);
             let messages = scaled(*messages);
             warm_up(kind, messages, *size, scale, &produce)?;
-            measured(&broker, || produce(messages))?
+            measured(&mut broker, || produce(messages))?
+        }
+        Shape::Flush { size, messages, properties } => {
+            let home = kind.home(&["log.flush.interval.messages=1"])?;
+            let mut broker = home.start()?;
+            let produce = |messages| client.produce(1, *size, messages, properties);
+            let messages = scaled(*messages);
+            warm_up(kind, messages, *size, scale, &produce)?;
+            let run = measured(&mut broker, || produce(messages))?;
+            Run { figure: 1e6 / run.per_second, ..run }
         }
         Shape::Consume { size, messages } => {
+            let home = kind.home(&[])?;
+            let mut broker = home.start()?;
             let messages = scaled(*messages);
             let large = ["linger.ms=5", "batch.size=1000000", "batch.num.messages=10000"];
             client.produce(1, *size, messages, &large)?;
             warm_up(kind, messages, *size, scale, &|messages| client.consume(messages))?;
-            measured(&broker, || client.consume(messages))?
+            measured(&mut broker, || client.consume(messages))?
         }
-        Shape::Start => {
-            probe::first_record()?;
-            let figure = broker.started.elapsed().as_secs_f64() * 1_000.0;
-            Run { figure, ..without_messages(&broker)? }
+        Shape::Start => started(&kind.home(&[])?, "first", 1)?.0,
+        Shape::StartMany { .. } | Shape::Recovery { .. } => {
+            let stage = stage.as_ref().context("a stage was set")?;
+            if matches!(workload.shape, Shape::Recovery { .. }) {
+                machine::forget_files()?;
+            }
+            let (run, broker) = started(&stage.home, stage::TOPIC, stage.partitions)?;
+            if matches!(workload.shape, Shape::StartMany { .. }) {
+                broker.stop()?;
+            }
+            run
         }
-        Shape::Idle => {
-            probe::first_record()?;
-            std::thread::sleep(IDLE);
-            Run { figure: process::resident_mib(broker.id())?.0, ..without_messages(&broker)? }
+        Shape::Idle => idle(&kind.home(&[])?, "first", 1)?,
+        Shape::IdleMany { .. } => {
+            let stage = stage.as_ref().context("a stage was set")?;
+            let empty = idle(&kind.home(&[])?, "first", 1)?;
+            let run = idle(&stage.home, stage::TOPIC, stage.partitions)?;
+            Run { figure: run.figure - empty.figure, ..run }
         }
     };
-    broker.check_alive(kind.name)?;
     Ok(Run { longest_gap_us, ..run })
+}
+
+/// From the start of the process to the first acknowledged record.
+fn started(home: &Home, topic: &str, partitions: u32) -> Result<(Run, Broker)> {
+    let mut broker = home.start()?;
+    probe::first_record(topic, partitions)?;
+    let figure = broker.started.elapsed().as_secs_f64() * 1_000.0;
+    broker.check_alive()?;
+    let run = Run { figure, ..without_messages(&broker)? };
+    Ok((run, broker))
+}
+
+/// Its resident set when it was left alone for a while; it is stopped cleanly then.
+fn idle(home: &Home, topic: &str, partitions: u32) -> Result<Run> {
+    let (run, broker) = started(home, topic, partitions)?;
+    std::thread::sleep(IDLE);
+    let run = Run { figure: process::resident_mib(broker.id())?.0, ..run };
+    broker.stop()?;
+    Ok(run)
 }
 
 /// A hundredth of the load; of a JVM as much as its compiler wants to see.
@@ -107,10 +163,11 @@ fn warm_up(
     Ok(())
 }
 
-fn measured(broker: &Broker, load: impl FnOnce() -> Result<crate::client::Load>) -> Result<Run> {
+fn measured(broker: &mut Broker, load: impl FnOnce() -> Result<crate::client::Load>) -> Result<Run> {
     let id = broker.id();
     let (cpu, switches, written) = (process::cpu_time(id)?, process::switches(id)?, process::written_bytes(id)?);
     let load = load()?;
+    broker.check_alive()?;
     let cpu = process::cpu_time(id)?.saturating_sub(cpu);
     let messages = load.messages as f64;
     Ok(Run {
@@ -119,11 +176,12 @@ fn measured(broker: &Broker, load: impl FnOnce() -> Result<crate::client::Load>)
         peak_mib: process::resident_mib(id)?.1,
         switches: process::switches(id)?.saturating_sub(switches) as f64 * 1_000.0 / messages,
         written: process::written_bytes(id)?.saturating_sub(written) as f64 / messages,
+        read_mib: process::read_mib(id)?,
         longest_gap_us: 0,
     })
 }
 
 fn without_messages(broker: &Broker) -> Result<Run> {
-    let peak_mib = process::resident_mib(broker.id())?.1;
-    Ok(Run { figure: 0.0, per_second: 0.0, peak_mib, switches: 0.0, written: 0.0, longest_gap_us: 0 })
+    let (peak_mib, read_mib) = (process::resident_mib(broker.id())?.1, process::read_mib(broker.id())?);
+    Ok(Run { figure: 0.0, per_second: 0.0, peak_mib, switches: 0.0, written: 0.0, read_mib, longest_gap_us: 0 })
 }

@@ -1,0 +1,192 @@
+//! As much of Kafka's protocol as the harness speaks itself, written byte by byte, so that no client's start is measured with the
+//! broker's: Metadata, CreateTopics, Produce.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::broker::PORT;
+
+/// Creation of thousands of partitions takes its time.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A connection to the broker that is measured.
+pub struct Connection {
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open() -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", PORT))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream })
+    }
+
+    /// Whether all partitions of a topic have a leader. A topic that is not there is created, if the broker does so.
+    pub fn has_leaders(&mut self, topic: &str, partitions: u32) -> Result<bool> {
+        // Metadata 4: one topic, which may be created.
+        let mut body = 1_i32.to_be_bytes().to_vec();
+        string(&mut body, topic);
+        body.push(1);
+        leaders(&self.exchange(3, 4, &body)?, partitions)
+    }
+
+    /// Creates a topic with one replica of each partition. That it exists is no error.
+    pub fn create_topic(&mut self, topic: &str, partitions: u32) -> Result<()> {
+        let mut body = 1_i32.to_be_bytes().to_vec();
+        string(&mut body, topic);
+        body.extend(partitions.to_be_bytes());
+        body.extend(1_i16.to_be_bytes());
+        // No assignments, no configurations; ten minutes; not only validated.
+        body.extend([0; 8]);
+        body.extend(600_000_i32.to_be_bytes());
+        body.push(0);
+        let answer = self.exchange(19, 4, &body)?;
+        // Throttle time, topics, name, error.
+        let at = 4 + 4 + 2 + topic.len();
+        let code = answer.get(at..at + 2).context("a short answer")?;
+        ensure!(
+            code == [0, 0] || code == [0, 36],
+            "{topic} cannot be created: error {}",
+            i16::from_be_bytes([code[0], code[1]])
+        );
+        Ok(())
+    }
+
+    /// Sends one record to each of the partitions and says whether all were acknowledged.
+    pub fn produce(&mut self, topic: &str, partitions: std::ops::Range<u32>) -> Result<bool> {
+        // Produce 7: no transaction, acks=all, 10 s.
+        let mut body = (-1_i16).to_be_bytes().to_vec();
+        body.extend((-1_i16).to_be_bytes());
+        body.extend(10_000_i32.to_be_bytes());
+        body.extend(1_i32.to_be_bytes());
+        string(&mut body, topic);
+        body.extend((partitions.len() as i32).to_be_bytes());
+        let batch = batch();
+        for partition in partitions.clone() {
+            body.extend(partition.to_be_bytes());
+            body.extend((batch.len() as i32).to_be_bytes());
+            body.extend(&batch);
+        }
+        let answer = self.exchange(0, 7, &body)?;
+        // Topics, name, partitions; of each its index, error, base offset, append time, log start.
+        let each = 4 + 2 + 8 + 8 + 8;
+        let first = 4 + 2 + topic.len() + 4;
+        let ok = (0..partitions.len()).all(|n| answer.get(first + n * each + 4..first + n * each + 6) == Some(&[0, 0]));
+        Ok(ok)
+    }
+
+    /// Sends a request with header 1 and gives the answer's body.
+    fn exchange(&mut self, key: i16, version: i16, body: &[u8]) -> Result<Vec<u8>> {
+        let mut frame = key.to_be_bytes().to_vec();
+        frame.extend(version.to_be_bytes());
+        frame.extend(1_i32.to_be_bytes());
+        string(&mut frame, "bench");
+        frame.extend(body);
+        let mut whole = (frame.len() as i32).to_be_bytes().to_vec();
+        whole.extend(frame);
+        self.stream.write_all(&whole)?;
+        let mut len = [0; 4];
+        self.stream.read_exact(&mut len)?;
+        let len = usize::try_from(i32::from_be_bytes(len))?;
+        ensure!((4..1 << 24).contains(&len), "an answer of {len} bytes");
+        let mut answer = vec![0; len];
+        self.stream.read_exact(&mut answer)?;
+        Ok(answer.split_off(4))
+    }
+}
+
+/// No error of the topic and of its partitions, in an answer of Metadata 4.
+fn leaders(answer: &[u8], expected: u32) -> Result<bool> {
+    let mut rest = answer.get(4..).context("a short answer")?;
+    let brokers = i32::from_be_bytes(take(&mut rest, 4)?.try_into()?);
+    for _ in 0..brokers {
+        take(&mut rest, 4)?;
+        skip_string(&mut rest)?;
+        take(&mut rest, 4)?;
+        skip_string(&mut rest)?;
+    }
+    skip_string(&mut rest)?;
+    take(&mut rest, 4)?;
+    ensure!(i32::from_be_bytes(take(&mut rest, 4)?.try_into()?) == 1, "not one topic");
+    let topic_error = i16::from_be_bytes(take(&mut rest, 2)?.try_into()?);
+    skip_string(&mut rest)?;
+    take(&mut rest, 1)?;
+    let partitions = u32::from_be_bytes(take(&mut rest, 4)?.try_into()?);
+    if topic_error != 0 || partitions != expected {
+        return Ok(false);
+    }
+    for _ in 0..partitions {
+        let error = take(&mut rest, 2)? != [0, 0];
+        take(&mut rest, 8)?;
+        for _replicas_and_isr in 0..2 {
+            let nodes = u32::from_be_bytes(take(&mut rest, 4)?.try_into()?);
+            take(&mut rest, nodes as usize * 4)?;
+        }
+        if error {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn take<'a>(rest: &mut &'a [u8], n: usize) -> Result<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(n).context("a short answer")?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn skip_string(rest: &mut &[u8]) -> Result<()> {
+    let len = i16::from_be_bytes(take(rest, 2)?.try_into()?);
+    take(rest, usize::try_from(len).unwrap_or(0)).map(drop)
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as i16).to_be_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// A batch with one record whose value is `x`.
+fn batch() -> Vec<u8> {
+    // Length 7: attributes, timestamp delta, offset delta, no key (-1), value of 1 byte, no headers.
+    let record = [14_u8, 0, 0, 0, 1, 2, b'x', 0];
+    let mut checked = Vec::new();
+    checked.extend(0_i16.to_be_bytes());
+    checked.extend(0_i32.to_be_bytes());
+    checked.extend(now_ms().to_be_bytes());
+    checked.extend(now_ms().to_be_bytes());
+    checked.extend((-1_i64).to_be_bytes());
+    checked.extend((-1_i16).to_be_bytes());
+    checked.extend((-1_i32).to_be_bytes());
+    checked.extend(1_i32.to_be_bytes());
+    checked.extend(record);
+    let mut batch = 0_i64.to_be_bytes().to_vec();
+    batch.extend((checked.len() as i32 + 9).to_be_bytes());
+    batch.extend((-1_i32).to_be_bytes());
+    batch.push(2);
+    batch.extend(crc32c(&checked).to_be_bytes());
+    batch.extend(checked);
+    batch
+}
+
+fn now_ms() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64)
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_checksum_is_castagnolis() {
+        assert_eq!(super::crc32c(b"123456789"), 0xE306_9283);
+    }
+}
