@@ -51,8 +51,8 @@ pub fn read(path: &Path) -> Result<Offsets, StorageError> {
     if !fs::exists(path) {
         return Ok(Offsets::new());
     }
-    let text = fs::read_to_string(path)?;
     let corrupt = |reason: String| StorageError::Corrupt { path: path.to_owned(), reason };
+    let text = text_of(path)?.map_err(corrupt)?;
     let lines = lines_of(&text).map_err(corrupt)?;
     lines
         .map(|line| {
@@ -159,6 +159,11 @@ impl CheckpointFile {
     }
 }
 
+/// The text of a file. One that holds other bytes is damaged, which says nothing of its device: that is the inner error.
+pub(crate) fn text_of(path: &Path) -> Result<Result<String, String>, StorageError> {
+    Ok(String::from_utf8(fs::read(path)?).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error())))
+}
+
 /// The lines after the two of the head, checked against the count.
 pub(crate) fn lines_of(text: &str) -> Result<impl Iterator<Item = &str>, String> {
     let mut lines = text.lines();
@@ -230,5 +235,9 @@ mod tests {
             fs::write_atomically(&path, text.as_bytes()).expect("written");
             assert!(matches!(read(&path), Err(StorageError::Corrupt { .. })), "{text:?}");
         }
+        // A flipped bit makes a byte that is no text. It once took the whole log directory offline, as an error of the device.
+        fs::write_atomically(&path, b"0\n1\n\xe1 0 1\n").expect("written");
+        assert!(matches!(read(&path), Err(StorageError::Corrupt { .. })));
+        assert_eq!(CheckpointFile::new(path).load().expect("no error of the device"), Offsets::new());
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ottla_env::fs;
 
+use crate::checkpoint::text_of;
 use crate::error::StorageError;
 
 /// Name of the file.
@@ -26,11 +27,11 @@ pub(crate) fn take(dir: &Path) -> Result<Option<i64>, StorageError> {
     if !fs::exists(&path) {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path)?;
+    let text = text_of(&path)?;
     fs::remove_file(&path)?;
     // Before anything is written: a crash during this run must not find the mark of the last one.
     fs::sync_dir(dir)?;
-    Ok(Some(broker_epoch(&text).unwrap_or(NO_BROKER_EPOCH)))
+    Ok(Some(text.ok().and_then(|text| broker_epoch(&text)).unwrap_or(NO_BROKER_EPOCH)))
 }
 
 /// The number behind `"brokerEpoch":`.
@@ -54,6 +55,8 @@ mod tests {
         assert_eq!(take(dir.path()).expect("gone"), None);
         fs::write_atomically(dir.path().join(FILE_NAME), b"").expect("written");
         assert_eq!(take(dir.path()).expect("an empty file of old"), Some(NO_BROKER_EPOCH));
+        fs::write_atomically(dir.path().join(FILE_NAME), b"{\xff}").expect("written");
+        assert_eq!(take(dir.path()).expect("no text, and no error of the device"), Some(NO_BROKER_EPOCH));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use ottla_env::fs;
 
-use crate::checkpoint::lines_of;
+use crate::checkpoint::{lines_of, text_of};
 use crate::error::StorageError;
 
 /// Name of the file.
@@ -152,8 +152,7 @@ pub(crate) fn load(path: &PathBuf) -> Result<(LeaderEpochCache, Option<String>),
     if !fs::exists(path) {
         return Ok((LeaderEpochCache::default(), None));
     }
-    let text = fs::read_to_string(path)?;
-    match LeaderEpochCache::from_text(&text) {
+    match text_of(path)?.and_then(|text| LeaderEpochCache::from_text(&text)) {
         Ok(cache) => Ok((cache, None)),
         Err(reason) => Ok((LeaderEpochCache::default(), Some(reason))),
     }

@@ -9,12 +9,13 @@
 //! After a clean stop nothing is scanned but the last few KiB of the last segment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_env::fs;
 
 use crate::access::Access;
-use crate::batch_scan::read_batch;
+use crate::batch_scan::{BatchAt, read_batch};
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file};
@@ -95,18 +96,21 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
         let scope = Scope { from, durable: plan.recovery_point };
         recovery::recover(plan, scope, &mut segments, &mut epochs, &mut report)?;
     }
-    let mut log_end_offset = load_end(plan, &mut segments, &mut epochs, &mut report)?;
+    let (mut log_end_offset, rescanned) = load_end(plan, &mut segments, &mut epochs, &mut report)?;
     if !plan.clean_shutdown && log_end_offset < plan.log_start_offset {
         log_end_offset = start_behind(plan, &mut segments, &snapshots)?;
     }
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
+    note_missing_epochs(plan, &segments, log_start_offset, &mut epochs, &epochs_path)?;
     if epochs.truncate_from_end(log_end_offset) {
         tracing::warn!(path = %epochs_path.display(), log_end_offset,
             "leader epochs begin behind the end of the log: records were cut off, or lost, since they were noted");
     }
     epochs.truncate_from_start(log_start_offset);
-    let trusted = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
+    // Of what was scanned, the markers behind the recovery point are noted again.
+    let scanned_from = if plan.clean_shutdown { rescanned } else { Some(0) };
+    let trusted = scanned_from.map_or(log_end_offset, |from| plan.recovery_point.max(from).min(log_end_offset));
     let unsound = forget_unsound_aborted(plan, &segments, &files)?;
     let trusted = unsound.map_or(trusted, |base| trusted.min(base));
     let producers = load_producers(&segments, &snapshots, trusted, log_start_offset, |next| plan.bounds(next))?;
@@ -119,6 +123,56 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
     segments.iter().for_each(|segment| segment.close());
     Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
+}
+
+/// Reads the leader epochs from the heads of the batches if the file does not know that of the first or of the last: it is
+/// gone, or an older copy. A follower would be told to cut what both have.
+fn note_missing_epochs(
+    plan: &Plan<'_>,
+    segments: &Segments,
+    log_start_offset: i64,
+    epochs: &mut LeaderEpochCache,
+    path: &Path,
+) -> Result<(), StorageError> {
+    let is_known = |at: Option<BatchAt>| {
+        at.is_none_or(|at| {
+            let (epoch, offset) = (at.header.partition_leader_epoch, at.header.last_offset());
+            epoch < 0 || epochs.epoch_at(offset).is_some_and(|known| known >= epoch)
+        })
+    };
+    let has_batches = |segment: &&Arc<Segment>| segment.size() > 0;
+    let first = segments.from(log_start_offset).find(has_batches);
+    let last = segments.from(log_start_offset).rev().find(has_batches);
+    let batch = |segment: Option<&Arc<Segment>>, offset: fn(&Segment, i64) -> i64| match segment {
+        Some(segment) => segment.head_at(offset(segment, log_start_offset)),
+        None => Ok(None),
+    };
+    // And of the last that no scan comes by after a crash.
+    let synced = segments.floor(plan.recovery_point - 1).filter(has_batches);
+    let synced = match synced {
+        Some(segment) if plan.recovery_point > log_start_offset => segment.head_at(plan.recovery_point - 1)?,
+        Some(_) | None => None,
+    };
+    let ends = [batch(first, |_, start| start)?, batch(last, |it, _| it.next_offset() - 1)?, synced];
+    if ends.into_iter().all(is_known) {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), "the file lacks leader epochs that batches have; they are read from the batches");
+    let mut found = LeaderEpochCache::default();
+    for segment in segments.from(log_start_offset) {
+        segment.each_head(|header| {
+            found.assign(header.partition_leader_epoch, header.base_offset);
+        })?;
+    }
+    // A leader that has appended nothing yet.
+    let latest = found.latest();
+    for entry in epochs.entries() {
+        if latest.is_none_or(|latest| entry.epoch > latest.epoch && entry.start_offset > latest.start_offset) {
+            found.assign(entry.epoch, entry.start_offset);
+        }
+    }
+    *epochs = found;
+    Ok(())
 }
 
 /// Forgets the transaction indexes from the first on that cannot be one, and gives the offset from which on: their markers have
@@ -226,15 +280,15 @@ pub(crate) fn jitter(config: &LogConfig) -> i64 {
 }
 
 /// Finds the end of the log. If the stop was clean but the last segment is not whole, or does not end where it did, all of
-/// it is looked at. If its end is damaged or missing, the log goes on in a new segment behind everything that was given an
-/// offset: an offset never stands for two records.
+/// it is looked at, from its base offset on, which is the second value. If its end is damaged or missing, the log goes on in
+/// a new segment behind everything that was given an offset: an offset never stands for two records.
 fn load_end(
     plan: &Plan<'_>,
     segments: &mut Segments,
     epochs: &mut LeaderEpochCache,
     report: &mut RecoveryReport,
-) -> Result<i64, StorageError> {
-    let Some(active) = segments.active().cloned() else { return Ok(plan.log_start_offset) };
+) -> Result<(i64, Option<i64>), StorageError> {
+    let Some(active) = segments.active().cloned() else { return Ok((plan.log_start_offset, None)) };
     let doubt = match active.load_tail() {
         Ok(()) if !plan.clean_shutdown || plan.recovery_point == 0 || active.next_offset() == plan.recovery_point => {
             None
@@ -243,6 +297,7 @@ fn load_end(
         Err(error @ StorageError::NoBatch { .. }) => Some(error.to_string()),
         Err(other) => return Err(other),
     };
+    let rescanned = doubt.is_some().then(|| active.base_offset());
     if let Some(reason) = doubt {
         let path = plan.folder.path();
         tracing::warn!(path = %path.display(), reason, "the stop was clean, but the last segment is not as it was left");
@@ -261,12 +316,12 @@ fn load_end(
         report.damaged_ranges += 1;
     }
     if !active.ends_damaged() {
-        return Ok(end);
+        return Ok((end, rescanned));
     }
     let end = end.max(plan.recovery_point);
     active.close_for_appends()?;
     segments.insert(Arc::new(create_segment(plan.folder, end, plan.config, plan.now_ms)?));
-    Ok(end)
+    Ok((end, rescanned))
 }
 
 /// What the power left lies wholly below the log start: the log is empty and goes on from there, as Kafka's does. What was

@@ -58,8 +58,11 @@ impl MetaProperties {
         if !fs::exists(&path) {
             return Ok(None);
         }
-        let text = fs::read_to_string(&path)?;
-        Self::parse(&text).map(Some).map_err(|reason| MetaPropertiesError::Invalid { path, reason })
+        let text =
+            String::from_utf8(fs::read(&path)?).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error()));
+        text.and_then(|text| Self::parse(&text))
+            .map(Some)
+            .map_err(|reason| MetaPropertiesError::Invalid { path, reason })
     }
 
     /// Writes the file into `dir`, atomically and synced.

@@ -11,6 +11,7 @@ use std::path::Path;
 use ottla_env::fs::{self, File};
 use ottla_protocol::Uuid;
 
+use crate::checkpoint::text_of;
 use crate::error::StorageError;
 
 /// Name of the file.
@@ -38,13 +39,13 @@ pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
     if !fs::exists(&path) {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path)?;
+    let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
+    let text = text_of(&path)?.map_err(corrupt)?;
     // Zeros stand for what was not written yet.
     let text = text.trim_end_matches('\0');
     if is_half_made(text) {
         return Ok(None);
     }
-    let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
     let mut version = None;
     let mut topic_id = None;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -87,9 +88,15 @@ mod tests {
         write_unsynced(dir.path(), id).expect("written");
         sync(dir.path()).expect("synced");
         assert_eq!(read(dir.path()).expect("read"), Some(id));
-        for text in ["version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n", "version: 0\n\n", "version: 0\ntopic_id: x\n"] {
-            fs::write_atomically(dir.path().join(FILE_NAME), text.as_bytes()).expect("written");
-            assert!(read(dir.path()).is_err(), "{text:?}");
+        let texts: [&[u8]; 4] = [
+            b"version: 1\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n",
+            b"version: 0\n\n",
+            b"version: 0\ntopic_id: x\n",
+            b"version: 0\ntopic_id: AAAAAAA\xc1AAAAAAAAAAAAAQ\n",
+        ];
+        for text in texts {
+            fs::write_atomically(dir.path().join(FILE_NAME), text).expect("written");
+            assert!(matches!(read(dir.path()), Err(StorageError::Corrupt { .. })), "{text:?}");
         }
     }
 }

@@ -171,6 +171,36 @@ fn a_part_that_is_overwritten_is_told_and_what_follows_is_served() {
     }
 }
 
+/// The search for an offset may meet the damage before anybody else does. It once gave what lies behind it to the first
+/// reader, without a word, and told the second.
+#[test]
+fn the_first_reader_of_a_damaged_beginning_is_told() {
+    for (end, whole) in [(End::Clean, false), (End::Killed, false), (End::Clean, true), (End::Killed, true)] {
+        let written = write(1_500, 40);
+        let file = written.log_files()[1].clone();
+        let len = fs::file_len(&file).expect("there");
+        let zeros = if whole { len } else { 512 };
+        File::open_rw(&file).expect("opened").write_all_at(&vec![0; zeros as usize], 0).expect("written");
+        let first: i64 = file.file_name().and_then(|n| n.to_str()?.get(..20)?.parse().ok()).expect("a base");
+        let (_dir, log) = written.open(end);
+        let told = log.read(first, 300, i64::MAX, true).expect_err("damaged");
+        assert!(matches!(told, ReadError::Damaged { first_offset, .. } if first_offset == first), "{told}");
+    }
+}
+
+/// A search by time answers with an offset that a batch's head says, which no checksum covers.
+#[test]
+fn a_search_by_time_does_not_answer_with_what_is_damaged() {
+    let written = write(1 << 20, 20);
+    let file = written.log_files().pop().expect("one");
+    // All records have the same times: the first batch is the answer, and its base offset is not what it was.
+    flip(&file, 4, 0);
+    let (_dir, log) = written.open(End::Clean);
+    let found = log.offset_for_timestamp(NOW).expect("searched").expect("found");
+    let second = *written.batches.keys().nth(1).expect("two");
+    assert_eq!(found.offset, second, "the first that can be read");
+}
+
 #[test]
 fn a_file_that_ends_early_leaves_a_hole_and_no_offset_is_given_twice() {
     for end in [End::Clean, End::Killed] {

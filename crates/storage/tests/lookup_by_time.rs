@@ -66,3 +66,43 @@ fn every_record_is_found() {
         }
     }
 }
+
+/// A time index has no checksum. Searches once began behind records that they should have found, where an entry had another
+/// time or the last ones were gone.
+#[test]
+fn a_time_index_that_is_wrong_hides_no_record() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
+        ("an entry of an earlier time", |bytes| bytes[12 + 5] ^= 0x10),
+        ("an entry of a later offset", |bytes| bytes[12 + 11] ^= 0x08),
+        ("a last entry of a later time", |bytes| *bytes.iter_mut().rev().nth(8).expect("an entry") ^= 1),
+        ("no last entries", |bytes| bytes.truncate(24)),
+        ("zeros", |bytes| bytes.fill(0)),
+    ];
+    for (what, damage) in damages {
+        let temp = tempfile::tempdir().expect("a directory");
+        format(temp.path());
+        let dir = LogDir::open(temp.path()).expect("locked");
+        let config = small(3_000);
+        let log = open(&dir, &config, OpenOptions::default());
+        fill(&log);
+        log.close().expect("closed");
+        let (end, path, mut damaged) = (log.log_end_offset(), log.path(), 0);
+        for file in ottla_env::fs::read_dir(&path).expect("listed").iter().filter(|f| f.name.ends_with(".timeindex")) {
+            let mut bytes = ottla_env::fs::read(path.join(&file.name)).expect("read");
+            if bytes.len() <= 24 {
+                continue;
+            }
+            damage(&mut bytes);
+            damaged += 1;
+            ottla_env::fs::write_atomically(path.join(&file.name), bytes).expect("written");
+        }
+        assert!(damaged > 1, "{what}");
+        drop(log);
+        let options = OpenOptions { recovery_point: end, clean_shutdown: true, ..OpenOptions::default() };
+        let log = open(&dir, &config, options);
+        log.set_high_watermark(end);
+        println!("{what}");
+        check(&log, end);
+    }
+}

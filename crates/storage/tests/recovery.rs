@@ -200,3 +200,33 @@ fn the_time_index_of_a_recovered_segment_is_complete() {
         assert_time_indexes_are_complete(&log);
     }
 }
+
+/// Leader epochs tell a follower where to cut its log. A file of them that is gone, or an older copy, once stood for what it
+/// held; and one that is no text took its whole log directory offline.
+#[test]
+fn leader_epochs_that_are_missing_are_read_from_the_batches() {
+    for clean in [true, false] {
+        for content in [None, Some(&b"0\n1\n0 0\n"[..]), Some(b"0\n1\n\xe0 0\n")] {
+            let temp = tempfile::tempdir().expect("a directory");
+            format(temp.path());
+            let dir = LogDir::open(temp.path()).expect("locked");
+            let config = small(1_200);
+            let log = open(&dir, &config, OpenOptions::default());
+            for epoch in 0..12 {
+                log.append_as_leader(&mut batch(3, "x"), epoch, ottla_storage::AppendOrigin::Client, NOW)
+                    .expect("appended");
+            }
+            log.close().expect("closed");
+            let (epochs, recovery_point) = (log.epochs(), log.log_end_offset());
+            let file = log.path().join("leader-epoch-checkpoint");
+            drop(log);
+            match content {
+                None => fs::remove_file(&file).expect("removed"),
+                Some(content) => fs::write_atomically(&file, content).expect("written"),
+            }
+            let options = OpenOptions { clean_shutdown: clean, recovery_point, ..OpenOptions::default() };
+            assert_eq!(open(&dir, &config, options).epochs(), epochs, "{content:?}, clean: {clean}");
+            assert!(dir.check_online().is_ok());
+        }
+    }
+}

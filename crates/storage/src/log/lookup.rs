@@ -10,6 +10,7 @@ use super::Log;
 use crate::batch_scan::{BatchAt, read_batch};
 use crate::error::{ReadError, StorageError};
 use crate::leader_epoch_cache::{EpochEnd, EpochStart};
+use crate::segment::{Around, Until};
 
 /// A record found by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,12 @@ impl Log {
             }
             let mut from = start;
             while let Some((file, at)) = segment.examined(bounds, || segment.find_timestamp(timestamp, from))? {
+                // Its offset and its times may be damaged, and the answer with them.
+                if !segment.is_sound(&at, at.end(), at.header.base_offset)
+                    && segment.verify(Around::Position(at.position), Until::position(at.end()), &bounds())?
+                {
+                    continue;
+                }
                 if let Some(found) = self.record_at(&file, &at, timestamp, start)? {
                     return Ok(Some(found));
                 }

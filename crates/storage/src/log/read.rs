@@ -148,7 +148,10 @@ impl Log {
         let mut segment = self.segment_of(fetch_offset);
         while let Some(current) = segment {
             check_damage(&current, fetch_offset)?;
-            match current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted, access)) {
+            let found = current.examined(|| self.bounds(&current), || self.slice_of(&current, &wanted, access));
+            // The search itself may have met the damage first, and have found what lies behind it.
+            check_damage(&current, fetch_offset)?;
+            match found {
                 Ok(Found::Slice(slice, unverified)) => {
                     if wanted.committed {
                         info.aborted_transactions = self.aborted_within(&current, fetch_offset, &slice, access)?;

@@ -77,25 +77,25 @@ impl Segment {
         Ok(())
     }
 
-    /// The largest timestamp of the batches before `position`. The time index tells up to its last entry; a crash may have
-    /// kept less of it than of the offset index, so the batches behind that are looked at, up to what is damaged there.
-    fn largest_before(&self, position: u64) -> Result<TimestampOffset, StorageError> {
-        let last = self.times.last()?;
+    /// The largest timestamp of the batches before `position`. The time index tells up to its last entry; it may have lost
+    /// some, so the batches behind that are looked at, up to what is damaged there.
+    pub(super) fn largest_before(&self, position: u64) -> Result<TimestampOffset, StorageError> {
         let looked = || {
             let file = self.file()?;
-            let from = match last {
-                Some(last) => {
-                    self.find(&file, last.offset, position, Access::MayWait)?.map_or(position, |at| at.position)
-                }
-                None => 0,
+            let last = match self.times.last()? {
+                Some(last) => self.batch_of(&file, &last, position)?.map(|at| (last, at.position)),
+                None => None,
             };
-            self.scan_largest(from, position)
+            let found = self.scan_largest(last.map_or(0, |(_, from)| from), position)?;
+            Ok(last.map(|(last, _)| last).filter(|last| last.timestamp >= found.timestamp).unwrap_or(found))
         };
-        let found = match looked() {
-            Err(StorageError::NoBatch { .. }) => TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset },
-            found => found?,
-        };
-        Ok(last.filter(|last| last.timestamp >= found.timestamp).unwrap_or(found))
+        match looked() {
+            Err(StorageError::NoBatch { .. }) => {
+                let none = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
+                Ok(self.times.last()?.unwrap_or(none))
+            }
+            found => found,
+        }
     }
 
     /// Takes back a [`Self::rewind`] and what was adopted since: the file is as long as it was.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ottla_env::fs::File;
-use ottla_protocol::record_batch::NO_TIMESTAMP;
+use ottla_protocol::record_batch::{BatchHeader, NO_TIMESTAMP};
 
 use super::Segment;
 use crate::access::Access;
@@ -56,6 +56,28 @@ impl Segment {
             }
         }
         Ok(None)
+    }
+
+    /// The first batch that reaches up to `offset` or beyond; None also where it cannot be told for damage.
+    pub(crate) fn head_at(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
+        let file = self.file()?;
+        match self.find(&file, offset, self.size(), Access::MayWait) {
+            Err(StorageError::NoBatch { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Looks at the head of each batch, up to what is damaged.
+    pub(crate) fn each_head(&self, mut look: impl FnMut(&BatchHeader)) -> Result<(), StorageError> {
+        let file = self.file()?;
+        let mut scanner = self.scanner(&file, 0, self.size());
+        loop {
+            match scanner.next() {
+                Ok(Some(at)) => look(&at.header),
+                Ok(None) | Err(StorageError::NoBatch { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Whether an index entry points to the batch that it says. Nothing else guards an index; a wrong one costs a scan.
@@ -155,10 +177,7 @@ impl Segment {
         if let Some(largest) = self.tail.lock().largest {
             return Ok(largest);
         }
-        let found = match self.times.last()? {
-            Some(last) => last,
-            None => self.scan_largest(0, self.size())?,
-        };
+        let found = self.largest_before(self.size())?;
         // A batch may have been appended meanwhile; then its note is the truth.
         Ok(*self.tail.lock().largest.get_or_insert(found))
     }
@@ -194,6 +213,25 @@ impl Segment {
         Ok(largest)
     }
 
+    /// The batch that an entry of the time index is of; None if there is none such. Nothing guards an index: with a wrong entry,
+    /// a search would pass by records, and retention remove a segment too early. Without it, both read more heads.
+    pub(super) fn batch_of(
+        &self,
+        file: &File,
+        entry: &TimestampOffset,
+        size: u64,
+    ) -> Result<Option<BatchAt>, StorageError> {
+        let there = self.find(file, entry.offset, size, Access::MayWait)?;
+        let of_batch =
+            there.filter(|at| at.header.max_timestamp == entry.timestamp && at.header.base_offset <= entry.offset);
+        if of_batch.is_none() {
+            let path = self.times.file().path();
+            tracing::warn!(path = %path.display(), timestamp = entry.timestamp, offset = entry.offset,
+                "time index entry is of no batch");
+        }
+        Ok(of_batch)
+    }
+
     /// The first batch at or after `from_offset` that has a timestamp of at least `timestamp`.
     pub(crate) fn find_timestamp(
         &self,
@@ -201,9 +239,16 @@ impl Segment {
         from_offset: i64,
     ) -> Result<Option<(Arc<File>, BatchAt)>, StorageError> {
         let size = self.size();
-        let start = self.times.below(timestamp)?.map_or(from_offset, |entry| entry.offset.max(from_offset));
         let file = self.file()?;
-        let Some(first) = self.find(&file, start, size, Access::MayWait)? else { return Ok(None) };
+        let known = match self.times.below(timestamp)?.filter(|entry| entry.offset > from_offset) {
+            Some(entry) => self.batch_of(&file, &entry, size)?,
+            None => None,
+        };
+        let first = match known {
+            Some(at) => Some(at),
+            None => self.find(&file, from_offset, size, Access::MayWait)?,
+        };
+        let Some(first) = first else { return Ok(None) };
         let mut scanner = self.scanner(&file, first.position, size);
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp >= timestamp && at.header.record_count > 0 {
