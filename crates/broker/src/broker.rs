@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use arc_swap::ArcSwap;
 use ottla_metadata::MetadataView;
-use ottla_metadata::config::BrokerConfig;
+use ottla_metadata::config::{BrokerConfig, DynamicBrokerConfig};
 use ottla_metadata::controller_door::ControllerDoor;
 use ottla_metadata::image::MetadataImage;
 use ottla_storage::LogManager;
@@ -13,7 +14,7 @@ use crate::counters::Counters;
 use crate::fetch_session::FetchSessions;
 use crate::group_driver::GroupDriver;
 use crate::log_dirs::LogDirWatch;
-use crate::network::acceptor::ConnectionCounts;
+use crate::network::connection_counts::{ConnectionCounts, Limits};
 use crate::network::memory::Memory;
 use crate::network::reaper::Connections;
 use crate::producer_ids::ProducerIds;
@@ -60,8 +61,10 @@ impl std::fmt::Debug for Parts {
 
 /// The broker.
 pub struct Broker {
-    /// Settings.
+    /// Settings, as they were at the start.
     pub config: Arc<BrokerConfig>,
+    /// Those that change while the broker runs, as they are now.
+    pub dynamic_config: ArcSwap<DynamicBrokerConfig>,
     /// The cluster's id.
     pub cluster_id: Arc<str>,
     /// Features to register and to advertise.
@@ -88,7 +91,7 @@ pub struct Broker {
     pub log_dirs: LogDirWatch,
     /// Open connections.
     pub connections: Arc<Connections>,
-    pub(crate) connection_counts: ConnectionCounts,
+    pub(crate) connection_counts: Arc<ConnectionCounts>,
     pub(crate) metadata: MetadataView,
     /// The epoch that the controller gave to this broker's registration; -1 before.
     epoch: AtomicI64,
@@ -107,6 +110,8 @@ impl Broker {
         let Parts { config, cluster_id, features, logs, metadata, controller } = parts;
         let memory = usize::try_from(config.queued_max_request_bytes).unwrap_or(DEFAULT_MEMORY_BYTES);
         let replicas = Arc::new(ReplicaManager::new(Arc::clone(&config), logs));
+        let dynamic_config = DynamicBrokerConfig::resolve(&config, &metadata.current().configs);
+        let connection_counts = Arc::new(ConnectionCounts::new(Limits::of(&dynamic_config)));
         let groups = Arc::new(GroupDriver::new(&config, Arc::clone(&replicas), metadata.clone()));
         Arc::new(Self {
             replicas,
@@ -114,6 +119,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(config.max_incremental_fetch_session_cache_slots),
             memory: Memory::new(memory),
             config,
+            dynamic_config: ArcSwap::from_pointee(dynamic_config),
             cluster_id,
             features,
             counters: Counters::default(),
@@ -123,7 +129,7 @@ impl Broker {
             quota: Arc::new(Unlimited),
             log_dirs: LogDirWatch::default(),
             connections: Arc::default(),
-            connection_counts: ConnectionCounts::default(),
+            connection_counts,
             metadata,
             epoch: AtomicI64::new(-1),
         })

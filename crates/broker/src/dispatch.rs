@@ -119,7 +119,7 @@ apis! {
     DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
     CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
     DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;
-    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic"                waits   incremental_alter_configs;
+    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic or Cluster"     waits   incremental_alter_configs;
     OffsetDelete               0..=0     broker      "Delete on Group, Read on Topic"       waits   offset_delete;
     Vote                       0..=2     controller  "ClusterAction on Cluster"             forward ClusterAction;
     BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward ClusterAction;

@@ -13,6 +13,7 @@
 //! * [`group_driver`] carries out what the group coordinator's shards decide.
 //! * [`replica`] is this broker's share of the partitions; it follows the metadata image.
 //! * [`log_dirs`] looks after the log directories: failed ones, cordoned ones.
+//! * [`dynamic_config`] is what the broker does differently while it runs.
 //! * [`lifecycle`] starts, registers, heartbeats and stops the whole.
 //!
 //! The crate knows no controller: it speaks to one through `ottla_metadata::controller_door`, in request bodies.
@@ -23,6 +24,7 @@ pub mod context;
 pub mod counters;
 pub mod delayed;
 pub mod dispatch;
+pub mod dynamic_config;
 pub mod fetch_session;
 pub mod forward;
 pub mod group_driver;

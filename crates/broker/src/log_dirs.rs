@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::{task, time};
-use ottla_metadata::config::Layers;
-use ottla_metadata::config::cordon::cordoned_log_dirs;
+use ottla_metadata::image::MetadataImage;
 use ottla_protocol::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -71,7 +70,6 @@ pub(crate) fn cordoned(broker: &Broker) -> Option<Vec<Uuid>> {
 pub(crate) async fn run(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>) -> Option<String> {
     let timeout_ms = broker.config.log_dir_failure_timeout_ms;
     loop {
-        cordon(&broker);
         notice_failures(&broker);
         if let Some(path) = overdue(&broker, timeout_ms) {
             return Some(format!(
@@ -88,12 +86,11 @@ pub(crate) async fn run(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>
 }
 
 /// Cordons what `cordoned.log.dirs` names now.
-fn cordon(broker: &Broker) {
-    let image = broker.image();
+pub(crate) fn cordon(broker: &Broker, image: &MetadataImage) {
     let cordoned = if image.features.metadata_version() < CORDONED_SINCE {
         Vec::new()
     } else {
-        cordoned_log_dirs(&broker.config, &Layers::of_broker(&broker.config, &image.configs))
+        broker.dynamic_config.load().cordoned_log_dirs.clone()
     };
     for dir in broker.replicas.logs().log_dirs() {
         let wanted = cordoned.iter().any(|path| dir.path() == std::path::Path::new(path));

@@ -2,6 +2,7 @@
 
 pub mod acceptor;
 pub mod connection;
+pub mod connection_counts;
 pub mod memory;
 pub mod reaper;
 mod send;

@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs (44, KIP-339) and AlterConfigs (33), of topics.
+//! IncrementalAlterConfigs (44, KIP-339) and AlterConfigs (33), of topics and of brokers (KIP-226).
 //!
 //! A resource is changed as a whole or not at all; one that cannot be changed does not hinder the others.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ottla_metadata::config;
 use ottla_metadata::config::alter::{AlterError, AlterOp};
 use ottla_metadata::image::ConfigResourceType;
-use ottla_metadata::records::{ConfigRecord, MetadataRecord};
+use ottla_metadata::records::{ClearElrRecord, ConfigRecord, MetadataRecord};
 use ottla_protocol::error_code::ErrorCode;
 use ottla_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use ottla_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
@@ -15,8 +15,10 @@ use ottla_protocol::messages::incremental_alter_configs_request::{AlterableConfi
 use ottla_protocol::messages::incremental_alter_configs_response::{self, IncrementalAlterConfigsResponse};
 use ottla_protocol::writer::EncodeError;
 
-use crate::configs::{TOPIC, check_topic};
+use crate::configs::{BROKER, TOPIC, check_broker, check_topic, elr_enabled};
 use crate::decision::{Decision, RECORDS_PER_REQUEST_MAX, Refusal, View};
+
+const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 type Values = BTreeMap<String, String>;
 
@@ -37,7 +39,7 @@ impl Altered<'_> {
     }
 }
 
-/// Changes single properties of topics.
+/// Changes single properties of topics and brokers.
 pub(crate) fn incremental_alter(
     view: &View<'_>,
     request: &IncrementalAlterConfigsRequest<'_>,
@@ -46,8 +48,14 @@ pub(crate) fn incremental_alter(
     let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
     let altered = request.resources.iter().map(|r| {
         let outcome = present(view, &names, (r.resource_type, r.resource_name)).and_then(|old| {
-            let new = apply(&old, &r.configs)?;
-            changes(r.resource_name, &old, &new)
+            let (kind, name) = (r.resource_type, r.resource_name);
+            let new = apply(kind, &old, &r.configs)?;
+            if kind == BROKER {
+                // Taking away what is not there counts as an attempt, as in Kafka.
+                let named = r.configs.iter().map(|c| (c.name, c.config_operation == AlterOp::Delete as i8));
+                check_min_insync_replicas(view, name, named)?;
+            }
+            changes(view, (kind, name), &old, &new)
         });
         Altered { kind: r.resource_type, name: r.resource_name, outcome }
     });
@@ -64,13 +72,13 @@ pub(crate) fn incremental_alter(
     Ok(Decision { records: records(altered, request.validate_only), ..decision })
 }
 
-/// Replaces the properties of topics: what the request does not name goes back to its default.
+/// Replaces the properties of topics and brokers: what the request does not name goes back to its default.
 pub(crate) fn alter(view: &View<'_>, request: &AlterConfigsRequest<'_>, version: i16) -> Result<Decision, EncodeError> {
     let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
     let altered = request.resources.iter().map(|r| {
         let set = r.configs.iter().filter_map(|c| c.value.map(|value| (c.name.to_owned(), value.to_owned())));
         let outcome = present(view, &names, (r.resource_type, r.resource_name))
-            .and_then(|old| changes(r.resource_name, &old, &set.collect()));
+            .and_then(|old| changes(view, (r.resource_type, r.resource_name), &old, &set.collect()));
         Altered { kind: r.resource_type, name: r.resource_name, outcome }
     });
     let altered = bounded(altered.collect());
@@ -105,9 +113,11 @@ fn present(view: &View<'_>, names: &[(i8, &str)], (kind, name): (i8, &str)) -> R
     if names.iter().filter(|n| **n == (kind, name)).count() > 1 {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
     }
+    if kind == BROKER {
+        return of_broker(view, name);
+    }
     if kind != TOPIC {
-        let message =
-            "Only the configs of topics can be altered so far; set those of brokers in their properties file.";
+        let message = "Only the configs of topics and brokers can be altered so far.";
         return Err(Refusal::new(ErrorCode::InvalidRequest, message));
     }
     if view.image.topics.by_name(name).is_none() {
@@ -117,8 +127,41 @@ fn present(view: &View<'_>, names: &[(i8, &str)], (kind, name): (i8, &str)) -> R
     Ok(view.image.configs.topic(name).map(|c| (**c).clone()).unwrap_or_default())
 }
 
-fn apply(old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Refusal> {
-    let mut new = old.clone();
+/// The properties of a broker, or with an empty name of all.
+fn of_broker(view: &View<'_>, name: &str) -> Result<Values, Refusal> {
+    let id = match name {
+        "" => None,
+        // A name such as "01" would be stored where no broker looks for it.
+        name => Some(name.parse::<i32>().ok().filter(|id| id.to_string() == name).ok_or_else(|| {
+            Refusal::new(ErrorCode::InvalidRequest, "Unable to parse broker name as a base 10 number.")
+        })?),
+    };
+    if let Some(id) = id.filter(|id| view.image.cluster.broker(*id).is_none() && *id != view.options.node_id) {
+        let message = format!("No node with id {id} found.");
+        return Err(Refusal::new(ErrorCode::BrokerIdNotRegistered, message));
+    }
+    Ok(view.image.configs.broker(id).map(|c| (**c).clone()).unwrap_or_default())
+}
+
+/// While eligible leader replicas are kept, every broker must mean the same by min.insync.replicas (KIP-966). `named`: what a
+/// request names, and whether it takes it away.
+fn check_min_insync_replicas<'n>(
+    view: &View<'_>,
+    broker: &str,
+    mut named: impl Iterator<Item = (&'n str, bool)>,
+) -> Result<(), Refusal> {
+    let refuse = |message: &str| Err(Refusal::new(ErrorCode::InvalidConfig, message));
+    match named.find(|(name, _)| *name == MIN_INSYNC_REPLICAS).filter(|_| elr_enabled(view.image)) {
+        Some(_) if !broker.is_empty() => {
+            refuse("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+        }
+        Some((_, true)) => refuse("Cluster-level min.insync.replicas cannot be removed while ELR is enabled."),
+        _ => Ok(()),
+    }
+}
+
+fn apply(kind: i8, old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Refusal> {
+    let mut wanted = Vec::with_capacity(operations.len());
     for (i, operation) in operations.iter().enumerate() {
         if operations.iter().take(i).any(|earlier| earlier.name == operation.name) {
             return Err(Refusal::new(ErrorCode::InvalidRequest, "Error due to duplicate config keys"));
@@ -128,13 +171,10 @@ fn apply(old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Ref
             let message = format!("Unknown operation {} for {name}", operation.config_operation);
             Refusal::new(ErrorCode::InvalidRequest, message)
         })?;
-        let current = old.get(name).map(String::as_str);
-        match config::alter::alter(ConfigResourceType::Topic, name, current, op, operation.value).map_err(refusal)? {
-            Some(value) => new.insert(name.to_owned(), value),
-            None => new.remove(name),
-        };
+        wanted.push((name, op, operation.value));
     }
-    Ok(new)
+    let kind = if kind == BROKER { ConfigResourceType::Broker } else { ConfigResourceType::Topic };
+    config::alter::apply(kind, old, wanted).map_err(refusal)
 }
 
 fn refusal(error: AlterError) -> Refusal {
@@ -146,12 +186,25 @@ fn refusal(error: AlterError) -> Refusal {
 }
 
 /// The records that lead from the old properties to the new ones, each of which must be valid.
-fn changes(name: &str, old: &Values, new: &Values) -> Result<Vec<MetadataRecord>, Refusal> {
+fn changes(
+    view: &View<'_>,
+    (kind, name): (i8, &str),
+    old: &Values,
+    new: &Values,
+) -> Result<Vec<MetadataRecord>, Refusal> {
     let record = |key: &String, value: Option<&String>| {
         let (resource_name, name, value) = (name.to_owned(), key.clone(), value.cloned());
-        MetadataRecord::from(ConfigRecord { resource_type: TOPIC, resource_name, name, value })
+        MetadataRecord::from(ConfigRecord { resource_type: kind, resource_name, name, value })
     };
-    check_topic(name, new)?;
+    let min_isr_changes = old.get(MIN_INSYNC_REPLICAS) != new.get(MIN_INSYNC_REPLICAS);
+    if kind == BROKER {
+        let removed = !new.contains_key(MIN_INSYNC_REPLICAS);
+        let changed = min_isr_changes.then_some((MIN_INSYNC_REPLICAS, removed));
+        check_min_insync_replicas(view, name, changed.into_iter())?;
+        check_broker(name, old, new)?;
+    } else {
+        check_topic(name, new)?;
+    }
     let mut records = Vec::new();
     for (key, value) in new {
         if old.get(key) != Some(value) {
@@ -159,17 +212,23 @@ fn changes(name: &str, old: &Values, new: &Values) -> Result<Vec<MetadataRecord>
         }
     }
     records.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| record(key, None)));
+    if min_isr_changes && elr_enabled(view.image) {
+        // Who was eligible was so by the old number; an empty name is all topics, as is that of all brokers.
+        let topic_name = if kind == TOPIC { name.to_owned() } else { String::new() };
+        records.push(ClearElrRecord { topic_name }.into());
+    }
     Ok(records)
 }
 
 #[cfg(test)]
 mod tests {
-    use ottla_metadata::records::TopicRecord;
+    use ottla_metadata::records::{FeatureLevelRecord, TopicRecord};
     use ottla_protocol::ids::Uuid;
     use ottla_protocol::messages::alter_configs_request as whole;
     use ottla_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 
     use super::*;
+    use crate::features::ELIGIBLE_LEADER_REPLICAS_VERSION;
     use crate::testing::{Cluster, decode};
 
     fn cluster() -> Cluster {
@@ -230,12 +289,56 @@ mod tests {
         let set = [("retention.ms", 0, Some("7"))];
         let invalid = ErrorCode::InvalidRequest as i16;
         assert_eq!(change_resource(&mut cluster, TOPIC, "none", &set), ErrorCode::UnknownTopicOrPartition as i16);
-        assert_eq!(change_resource(&mut cluster, 4, "1", &set), invalid);
+        assert_eq!(change_resource(&mut cluster, 16, "1", &set), invalid);
         assert_eq!(change(&mut cluster, &[("retention.ms", 0, None)]), invalid);
         assert_eq!(change(&mut cluster, &[("retention.ms", 9, Some("7"))]), invalid);
         assert_eq!(change(&mut cluster, &[set[0], set[0]]), invalid);
         assert_eq!(change(&mut cluster, &[("retention.ms", 2, Some("7"))]), ErrorCode::InvalidConfig as i16);
         assert_eq!(change(&mut cluster, &[("retention.mss", 0, Some("7"))]), ErrorCode::InvalidConfig as i16);
+    }
+
+    /// Each answer is what the controller of Apache Kafka 4.4.0 was seen to give, but for the property that is not dynamic,
+    /// which it leaves to brokers to refuse.
+    #[test]
+    fn brokers_and_all_of_them_at_once_are_changed() {
+        let mut cluster = cluster();
+        let stored = |cluster: &Cluster, id| cluster.image.configs.broker(id).map(|c| (**c).clone());
+        let set = [("log.retention.ms", 0, Some("7"))];
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &set), 0);
+        assert_eq!(change_resource(&mut cluster, BROKER, "", &[("log.cleanup.policy", 2, Some("compact"))]), 0);
+        assert_eq!(stored(&cluster, Some(1)), Some([("log.retention.ms".to_owned(), "7".to_owned())].into()));
+        let of_all = stored(&cluster, None).unwrap();
+        assert_eq!(of_all.get("log.cleanup.policy").map(String::as_str), Some("delete,compact"));
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &[("log.retention.ms", 1, None)]), 0);
+        assert_eq!(stored(&cluster, Some(1)), None);
+        let invalid = ErrorCode::InvalidRequest as i16;
+        assert_eq!(change_resource(&mut cluster, BROKER, "2", &set), ErrorCode::BrokerIdNotRegistered as i16);
+        assert_eq!(change_resource(&mut cluster, BROKER, "abc", &set), invalid);
+        assert_eq!(change_resource(&mut cluster, BROKER, "01", &set), invalid);
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &[("num.partitions", 0, Some("7"))]), invalid);
+        assert_eq!(change_resource(&mut cluster, BROKER, "", &[("cordoned.log.dirs", 0, Some("*"))]), invalid);
+    }
+
+    #[test]
+    fn min_insync_replicas_is_one_number_while_eligible_leader_replicas_are_kept() {
+        let mut cluster = cluster();
+        let (set, delete) = ([(MIN_INSYNC_REPLICAS, 0, Some("2"))], [(MIN_INSYNC_REPLICAS, 1, None)]);
+        let level = |feature_level| FeatureLevelRecord { name: ELIGIBLE_LEADER_REPLICAS_VERSION.into(), feature_level };
+        cluster.apply(&[level(0).into()]);
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &set), 0);
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &delete), 0);
+        cluster.apply(&[level(1).into()]);
+        let refused = ErrorCode::InvalidConfig as i16;
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &set), refused);
+        assert_eq!(change_resource(&mut cluster, BROKER, "1", &delete), refused, "though there is none");
+        assert_eq!(change_resource(&mut cluster, BROKER, "", &delete), refused);
+        // Apache Kafka 4.4.0 was seen to write the same two records.
+        let configs = vec![AlterableConfig { name: MIN_INSYNC_REPLICAS, value: Some("2"), ..Default::default() }];
+        let resource = AlterConfigsResource { resource_type: BROKER, configs, ..Default::default() };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        let (_, records) = cluster.run(|view| incremental_alter(view, &request, 1));
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[1], ClearElrRecord::default().into());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ottla_metadata::MetadataImage;
+use ottla_metadata::config::broker_change::check_rows;
 use ottla_metadata::config::describe::{DescribedConfig, describe_topic};
 use ottla_metadata::config::{Layers, check_topic_configs};
 use ottla_protocol::error_code::ErrorCode;
@@ -21,21 +22,25 @@ pub(crate) fn elr_enabled(image: &MetadataImage) -> bool {
     image.features.level(ELIGIBLE_LEADER_REPLICAS_VERSION) > 0
 }
 
-/// A property of a topic: its own, else the cluster's default, else `None` for what the configuration file says.
-fn topic_property<'a>(image: &'a MetadataImage, topic: &str, name: &str) -> Option<&'a str> {
+/// A property of a topic: its own, else this node's, else the cluster's default, else `None` for what the configuration file
+/// says.
+fn topic_property<'a>(view: &View<'a>, topic: &str, name: &str) -> Option<&'a str> {
+    let image = view.image;
     let own = image.configs.topic(topic).and_then(|c| c.get(name));
-    own.or_else(|| image.configs.broker(None).and_then(|c| c.get(name))).map(String::as_str)
+    let of_this_node = || image.configs.broker(Some(view.options.node_id)).and_then(|c| c.get(name));
+    let of_all = || image.configs.broker(None).and_then(|c| c.get(name));
+    own.or_else(of_this_node).or_else(of_all).map(String::as_str)
 }
 
 /// min.insync.replicas of a topic.
 pub(crate) fn min_insync_replicas(view: &View<'_>, topic: &str) -> usize {
-    let set = topic_property(view.image, topic, "min.insync.replicas").and_then(|v| v.parse().ok());
+    let set = topic_property(view, topic, "min.insync.replicas").and_then(|v| v.parse().ok());
     usize::try_from(set.unwrap_or(view.options.min_insync_replicas)).unwrap_or(1)
 }
 
 /// unclean.leader.election.enable of a topic.
 pub(crate) fn unclean_leader_election(view: &View<'_>, topic: &str) -> bool {
-    let set = topic_property(view.image, topic, "unclean.leader.election.enable").and_then(|v| v.parse().ok());
+    let set = topic_property(view, topic, "unclean.leader.election.enable").and_then(|v| v.parse().ok());
     set.unwrap_or(view.options.unclean_leader_election_enable)
 }
 
@@ -44,6 +49,20 @@ pub(crate) fn check_topic(topic: &str, values: &BTreeMap<String, String>) -> Res
     let unserved = check_topic_configs(values).map_err(|e| Refusal::new(ErrorCode::InvalidConfig, e.to_string()))?;
     for name in unserved {
         tracing::warn!(topic, "{name} is kept, but has no effect yet");
+    }
+    Ok(())
+}
+
+/// Whether a broker, or with an empty name all, may have its properties changed so.
+pub(crate) fn check_broker(
+    name: &str,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Result<(), Refusal> {
+    let checked = check_rows(!name.is_empty(), old, new);
+    let unserved = checked.map_err(|e| Refusal::new(ErrorCode::InvalidRequest, e.to_string()))?;
+    for property in unserved {
+        tracing::warn!(broker = name, "{property} is kept, but has no effect yet");
     }
     Ok(())
 }

@@ -16,17 +16,18 @@
 //! | [`properties`], [`settings`] | a file's text; the layers of what was given, each value with its origin |
 //! | [`listeners`], [`broker_config`] | what a node was told to do, typed; `checks` holds what must hold between properties |
 //! | [`document`] | `docs/configuration.md` |
-//! | [`cordon`] | which log directories take no new replicas |
+//! | [`dynamic`], [`broker_change`] | what a broker does differently while it runs, typed; whether it may change so |
 //! | [`layers`] | where a value may come from, strongest first |
 //! | [`topic_config`], [`alter`], [`describe`] | a topic's properties, typed; how they change; what is said of them |
 
 pub mod alter;
 pub mod broker;
+pub mod broker_change;
 pub mod broker_config;
 mod checks;
-pub mod cordon;
 pub mod describe;
 pub mod document;
+pub mod dynamic;
 pub mod group;
 pub mod layers;
 pub mod listeners;
@@ -41,6 +42,7 @@ pub mod topic_config;
 pub mod value;
 
 pub use broker_config::{BrokerConfig, BrokerConfigError};
+pub use dynamic::DynamicBrokerConfig;
 pub use layers::{ConfigSource, Layers};
 pub use settings::Settings;
 pub use topic_config::{TopicConfig, TopicConfigError, check_topic_configs};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ottla_metadata::MetadataDelta;
 use ottla_metadata::config::describe::{DescribedConfig, describe_broker, describe_topic};
-use ottla_metadata::config::row::{ConfigType, Row};
+use ottla_metadata::config::row::{ConfigType, Row, Scope};
 use ottla_metadata::config::{BrokerConfig, Layers, Settings, broker, group, topic};
 use ottla_metadata::image::{ConfigResource, MetadataImage};
 use ottla_metadata::records::ConfigRecord;
@@ -18,6 +18,10 @@ const BROKER_DEFAULTS: &str = include_str!("data/broker-config-defaults.txt");
 const TOPIC_DEFAULTS: &str = include_str!("data/topic-config-defaults.txt");
 const DESCRIBED_BROKER: &str = include_str!("data/describe-broker.txt");
 const DESCRIBED_TOPIC: &str = include_str!("data/describe-topic.txt");
+/// `DynamicBrokerConfig.dynamicConfigUpdateModes()`.
+const UPDATE_MODES: &str = include_str!("data/broker-update-modes.txt");
+/// What DescribeConfigs answered with `read_only` false for a broker.
+const NOT_READ_ONLY: &str = include_str!("data/describe-broker-not-read-only.txt");
 const BROKER_PROPERTIES: &[u8] = include_bytes!("data/describe-broker.properties");
 
 /// Properties that the list of broker defaults leaves out because the node that printed it had set them, or because
@@ -83,6 +87,32 @@ fn every_row_says_what_it_is_for_in_a_sentence() {
             assert!(broker::row(synonym.name).is_some(), "{}: {} is no broker property", row.name, synonym.name);
         }
     }
+}
+
+#[test]
+fn broker_properties_change_while_a_broker_runs_as_kafkas_do() {
+    let mode = |scope| match scope {
+        Scope::ClusterWide => Some("cluster-wide"),
+        Scope::PerBroker => Some("per-broker"),
+        Scope::ReadOnly | Scope::PerResource => None,
+    };
+    let rows = broker::rows().chain(broker::DYNAMIC_ONLY);
+    let ours: BTreeSet<String> = rows.filter_map(|row| Some(format!("{} {}", row.name, mode(row.scope)?))).collect();
+    let kafkas: BTreeSet<String> = UPDATE_MODES.lines().map(str::to_owned).collect();
+    assert_eq!(ours, kafkas);
+}
+
+#[test]
+fn a_broker_says_of_what_it_can_change_what_kafka_says() {
+    let (broker, image) = (described_broker(), described_image());
+    let described = describe_broker(&Layers::of_broker(&broker, &image.configs));
+    let ours: BTreeSet<&str> =
+        described.iter().filter(|config| !config.read_only).map(|config| config.row.name).collect();
+    let kafkas: BTreeSet<&str> = NOT_READ_ONLY.lines().collect();
+    assert!(ours.is_subset(&kafkas));
+    // Kafka changes these while it runs, and we do not.
+    let only_kafkas: Vec<&&str> = kafkas.difference(&ours).collect();
+    assert_eq!(only_kafkas, [&"listener.security.protocol.map", &"listeners", &"num.network.threads"]);
 }
 
 /// One property as `kafka-configs` prints it.

@@ -20,14 +20,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ottla_broker::Broker;
 use ottla_broker::broker::{Parts, SupportedFeature};
+use ottla_broker::dynamic_config::{DynamicConfigPublisher, cleaner_config};
 use ottla_broker::lifecycle::{self, Registration, Running};
 use ottla_broker::topic_log_config::log_config;
 use ottla_controller::{QuorumController, features};
 use ottla_env::task::{self, Runtime, signal};
 use ottla_env::time::{self, Instant};
-use ottla_metadata::config::BrokerConfig;
+use ottla_metadata::config::{BrokerConfig, DynamicBrokerConfig};
 use ottla_metadata::{ControllerDoor, MetadataLoader};
-use ottla_storage::{CleanerConfig, LogDir, LogManager, LogManagerOptions};
+use ottla_storage::{LogDir, LogManager, LogManagerOptions};
 
 use directories::Identity;
 
@@ -149,6 +150,8 @@ async fn start(config: &Arc<BrokerConfig>, identity: &Identity) -> anyhow::Resul
     };
     let trouble = "the broker cannot join its cluster";
     let due_ms = lifecycle::register(&broker, &registration).await.context(trouble)?;
+    // Before the replicas, which are made where the directories take them.
+    loader.add_publisher(Arc::new(DynamicConfigPublisher::new(Arc::clone(&broker))));
     // Only now: the replica manager sets aside what its first image does not know.
     loader.add_publisher(Arc::clone(&broker.replicas) as _);
     // After the replicas: a coordinator serves where this broker has begun to lead.
@@ -166,6 +169,7 @@ fn open(
     loader: &Arc<MetadataLoader>,
 ) -> anyhow::Result<Arc<LogManager>> {
     let (topic_config, view) = (Arc::clone(config), loader.view());
+    let dynamic_config = DynamicBrokerConfig::resolve(config, &view.current().configs);
     // A directory that is the metadata log's alone takes no partitions.
     let is_shared = config.log_dirs.contains(&config.metadata_log_dir);
     let opened = if is_shared { vec![metadata_dir] } else { Vec::new() };
@@ -177,17 +181,9 @@ fn open(
         flush_checkpoint_interval_ms: config.log_flush_offset_checkpoint_interval_ms,
         log_start_checkpoint_interval_ms: config.log_flush_start_offset_checkpoint_interval_ms,
         high_watermark_checkpoint_interval_ms: config.replica_high_watermark_checkpoint_interval_ms,
-        producer_id_expiration_ms: config.producer_id_expiration_ms,
-        recovery_threads: config.num_recovery_threads_per_data_dir,
-        cleaner: CleanerConfig {
-            enable: config.log_cleaner_enable,
-            threads: config.log_cleaner_threads,
-            backoff_ms: config.log_cleaner_backoff_ms,
-            dedupe_buffer_bytes: config.log_cleaner_dedupe_buffer_size,
-            load_factor: config.log_cleaner_io_buffer_load_factor,
-            io_buffer_bytes: config.log_cleaner_io_buffer_size,
-            io_max_bytes_per_second: config.log_cleaner_io_max_bytes_per_second,
-        },
+        producer_id_expiration_ms: dynamic_config.producer_id_expiration_ms,
+        recovery_threads: dynamic_config.num_recovery_threads_per_data_dir,
+        cleaner: cleaner_config(config, &dynamic_config),
         ..LogManagerOptions::default()
     })?)
 }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use ottla_env::task::StopSignal;
 use ottla_env::time;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::error::StorageError;
 use crate::log::Log;
@@ -43,7 +43,7 @@ use pass::Pass;
 use report::Totals;
 use throttle::Throttle;
 
-pub(crate) use worker::start;
+pub(crate) use worker::Crew;
 
 pub use report::{CleanReport, Cleaned, CleanerStats};
 
@@ -98,7 +98,7 @@ impl From<StorageError> for CleanError {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Cleaner {
-    config: CleanerConfig,
+    config: RwLock<Arc<CleanerConfig>>,
     throttle: Throttle,
     totals: Totals,
     /// One choice at a time, so that two threads do not take the same log.
@@ -108,11 +108,17 @@ pub(crate) struct Cleaner {
 impl Cleaner {
     pub(crate) fn new(config: CleanerConfig) -> Self {
         let throttle = Throttle::new(config.io_max_bytes_per_second);
-        Self { config, throttle, totals: Totals::default(), choosing: Mutex::new(()) }
+        Self { config: RwLock::new(Arc::new(config)), throttle, totals: Totals::default(), choosing: Mutex::new(()) }
     }
 
-    pub(crate) fn config(&self) -> &CleanerConfig {
-        &self.config
+    pub(crate) fn config(&self) -> Arc<CleanerConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// For passes that begin from now on, and for the pace of all at once.
+    pub(crate) fn set_config(&self, config: CleanerConfig) {
+        self.throttle.set_rate(config.io_max_bytes_per_second);
+        *self.config.write() = Arc::new(config);
     }
 
     /// Compacts the dirtiest of these logs that is due, if any is. Blocks for as long as that takes.

@@ -15,6 +15,7 @@ mod create;
 mod failure;
 mod maintenance;
 mod open;
+mod reconfigure;
 mod remove;
 mod stop;
 mod strays;
@@ -22,13 +23,14 @@ mod strays;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use ottla_env::fs;
 use ottla_env::task::{StopSignal, Thread};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
-use crate::cleaner::{CleanReport, Cleaner, CleanerConfig, CleanerStats};
+use crate::cleaner::{CleanReport, Cleaner, CleanerConfig, CleanerStats, Crew};
 use crate::config::LogConfig;
 use crate::error::OpenError;
 use crate::log::Log;
@@ -123,6 +125,10 @@ pub struct LogManager {
     changing: Mutex<()>,
     clean_broker_epoch: Option<i64>,
     cleaner: Cleaner,
+    /// The cleaner's threads; None before the start and after the stop.
+    cleaner_crew: Mutex<Option<Crew>>,
+    /// `producer.id.expiration.ms` as of now.
+    producer_id_expiration_ms: AtomicI64,
     stop: StopSignal,
     threads: Mutex<Vec<Thread>>,
 }
@@ -181,7 +187,11 @@ impl LogManager {
     /// Compacts the dirtiest log that is due, if any is, and blocks for as long as that takes. The cleaner's threads do
     /// nothing else; it may be called whether they run or not. Lags and delete horizons count from `now_ms`.
     pub fn clean_once(&self, now_ms: i64) -> CleanReport {
-        self.cleaner.clean_once(&self.logs(), now_ms, &self.stop)
+        self.clean_until(now_ms, &self.stop)
+    }
+
+    pub(crate) fn clean_until(&self, now_ms: i64, stop: &StopSignal) -> CleanReport {
+        self.cleaner.clean_once(&self.logs(), now_ms, stop)
     }
 
     /// What compaction has done since the start.
@@ -192,10 +202,6 @@ impl LogManager {
 
     pub(crate) fn cleaner(&self) -> &Cleaner {
         &self.cleaner
-    }
-
-    pub(crate) fn stop_signal(&self) -> &StopSignal {
-        &self.stop
     }
 
     /// How the directories are.

@@ -75,8 +75,11 @@ fn broker(cx: &RequestContext, image: &MetadataImage, name: &str) -> Described {
     }
     match name.parse::<i32>() {
         Ok(id) if id == node_id => Ok(describe_broker(&Layers::of_broker(&cx.broker.config, &image.configs))),
-        Ok(id) => Err((ErrorCode::InvalidRequest, format!("this is broker {node_id}: ask broker {id} for its own"))),
-        Err(_) => Err((ErrorCode::InvalidRequest, format!("a broker is named by its id, which `{name}` is not"))),
+        Ok(id) => Err((
+            ErrorCode::InvalidRequest,
+            format!("Unexpected broker id, expected {node_id} or empty string, but received {id}"),
+        )),
+        Err(_) => Err((ErrorCode::InvalidRequest, format!("Broker id must be an integer, but it is: {name}"))),
     }
 }
 

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::assignments::DirectoryAssignments;
 use super::partition::Partition;
+use crate::dynamic_config::changes_broker;
 use crate::topic_log_config::log_config;
 
 /// Why a partition is not found.
@@ -317,6 +318,11 @@ impl MetadataPublisher for ReplicaManager {
                 }
                 self.follow(changes, image);
             });
+        }
+        if changes_broker(delta, self.config.node_id) {
+            // The defaults of topics are the broker's.
+            let names: Vec<Arc<str>> = self.topics.load().by_name.keys().cloned().collect();
+            names.iter().for_each(|name| self.reconfigure(image, name));
         }
         for resource in delta.configs().iter().filter(|r| r.kind == ConfigResourceType::Topic) {
             self.reconfigure(image, &resource.name);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ottla_broker::Broker;
 use ottla_broker::broker::Parts;
+use ottla_broker::dynamic_config::DynamicConfigPublisher;
 use ottla_broker::lifecycle::{self, BoundListener, Running};
 use ottla_broker::quota::{Quota, Unlimited};
 use ottla_broker::security::authorizer::{AllowAll, Authorizer};
@@ -147,6 +148,7 @@ impl Rig {
         });
         let own = Arc::get_mut(&mut broker).expect("nobody else has it yet");
         (own.authorizer, own.quota) = (guards.authorizer, guards.quota);
+        loader.add_publisher(Arc::new(DynamicConfigPublisher::new(Arc::clone(&broker))));
         loader.add_publisher(Arc::clone(&broker.replicas) as _);
         loader.add_publisher(Arc::clone(&broker.groups) as _);
         let listener = config.broker_listeners().next().unwrap().clone();

@@ -1,5 +1,7 @@
 //! One operation of IncrementalAlterConfigs (KIP-339) on one value.
 
+use std::collections::BTreeMap;
+
 use crate::config::row::{ConfigType, Row};
 use crate::config::{broker, group, topic};
 use crate::image::ConfigResourceType;
@@ -42,7 +44,7 @@ pub enum AlterError {
 pub fn row_of(kind: ConfigResourceType, name: &str) -> Option<&'static Row> {
     match kind {
         ConfigResourceType::Topic => topic::row(name),
-        ConfigResourceType::Broker => broker::row(name),
+        ConfigResourceType::Broker => broker::dynamic_row(name),
         ConfigResourceType::Group => group::row(name),
         ConfigResourceType::BrokerLogger | ConfigResourceType::ClientMetrics => None,
     }
@@ -85,6 +87,25 @@ pub fn alter(
             Ok(Some(items.join(",")))
         }
     }
+}
+
+/// The values of a resource after several operations, each a name, what to do, and with what.
+///
+/// # Errors
+/// [`AlterError`] of the first operation that is not possible.
+pub fn apply<'a>(
+    kind: ConfigResourceType,
+    old: &BTreeMap<String, String>,
+    operations: impl IntoIterator<Item = (&'a str, AlterOp, Option<&'a str>)>,
+) -> Result<BTreeMap<String, String>, AlterError> {
+    let mut new = old.clone();
+    for (name, op, value) in operations {
+        match alter(kind, name, old.get(name).map(String::as_str), op, value)? {
+            Some(value) => new.insert(name.to_owned(), value),
+            None => new.remove(name),
+        };
+    }
+    Ok(new)
 }
 
 fn elements(list: Option<&str>) -> Vec<&str> {

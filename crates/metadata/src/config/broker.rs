@@ -12,6 +12,7 @@ mod nodes;
 mod operations;
 mod replication;
 mod security;
+mod throttles;
 mod tiering;
 mod topics;
 mod transactions;
@@ -46,6 +47,15 @@ static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Row>> =
 #[must_use]
 pub fn row(name: &str) -> Option<&'static Row> {
     BY_NAME.get(name).copied()
+}
+
+/// Properties that have no place in a properties file, and exist only while a broker runs.
+pub const DYNAMIC_ONLY: &[Row] = throttles::ROWS;
+
+/// The row of a property of a running broker: one of [`row`], or one that only a running broker has.
+#[must_use]
+pub fn dynamic_row(name: &str) -> Option<&'static Row> {
+    row(name).or_else(|| DYNAMIC_ONLY.iter().find(|row| row.name == name))
 }
 
 /// All rows, ascending by name.

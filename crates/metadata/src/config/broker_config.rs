@@ -1,7 +1,8 @@
 //! [`BrokerConfig`]: what this node was told to do, typed and checked.
 //!
 //! Fields are named for their properties, dots to underscores. Values that each topic may override are not here but in
-//! [`TopicConfig`](crate::config::TopicConfig).
+//! [`TopicConfig`](crate::config::TopicConfig), and what changes while the node runs is in
+//! [`DynamicBrokerConfig`](crate::config::DynamicBrokerConfig).
 
 use std::sync::Arc;
 
@@ -102,8 +103,6 @@ broker_config! {
     queued_max_request_bytes: i64 = signed("queued.max.request.bytes"),
     socket_request_max_bytes: usize = number("socket.request.max.bytes"),
     connections_max_idle_ms: i64 = signed("connections.max.idle.ms"),
-    max_connections: u32 = number("max.connections"),
-    max_connections_per_ip: u32 = number("max.connections.per.ip"),
     max_incremental_fetch_session_cache_slots: usize = number("max.incremental.fetch.session.cache.slots"),
     fetch_max_bytes: i32 = number("fetch.max.bytes"),
     max_request_partition_size_limit: i32 = number("max.request.partition.size.limit"),
@@ -116,18 +115,10 @@ broker_config! {
     unclean_leader_election_enable: bool = boolean("unclean.leader.election.enable"),
     // All logs.
     log_dir_failure_timeout_ms: i64 = number("log.dir.failure.timeout.ms"),
-    num_recovery_threads_per_data_dir: usize = number("num.recovery.threads.per.data.dir"),
     log_retention_check_interval_ms: i64 = number("log.retention.check.interval.ms"),
     log_flush_offset_checkpoint_interval_ms: i64 = number("log.flush.offset.checkpoint.interval.ms"),
     log_flush_start_offset_checkpoint_interval_ms: i64 = number("log.flush.start.offset.checkpoint.interval.ms"),
     log_cleaner_enable: bool = boolean("log.cleaner.enable"),
-    log_cleaner_threads: usize = number("log.cleaner.threads"),
-    log_cleaner_backoff_ms: i64 = number("log.cleaner.backoff.ms"),
-    log_cleaner_dedupe_buffer_size: u64 = number("log.cleaner.dedupe.buffer.size"),
-    log_cleaner_io_buffer_size: usize = number("log.cleaner.io.buffer.size"),
-    log_cleaner_io_buffer_load_factor: f64 = double("log.cleaner.io.buffer.load.factor"),
-    log_cleaner_io_max_bytes_per_second: f64 = double("log.cleaner.io.max.bytes.per.second"),
-    producer_id_expiration_ms: i64 = number("producer.id.expiration.ms"),
     replica_high_watermark_checkpoint_interval_ms: i64 = number("replica.high.watermark.checkpoint.interval.ms"),
     // Classic groups and committed offsets.
     group_initial_rebalance_delay_ms: i32 = number("group.initial.rebalance.delay.ms"),

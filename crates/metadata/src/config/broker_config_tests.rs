@@ -53,7 +53,6 @@ fn kafkas_shipped_file_starts_with_one_warning() {
     assert_eq!(config.node_id, 1);
     assert_eq!(config.log_dirs, ["/tmp/kraft-combined-logs"]);
     assert_eq!(config.metadata_log_dir, "/tmp/kraft-combined-logs");
-    assert_eq!(config.num_recovery_threads_per_data_dir, 1);
     let kind = QuorumKind::Dynamic { bootstrap_servers: vec![Address { host: "localhost".into(), port: 9093 }] };
     assert_eq!(config.quorum, kind);
     let client = config.broker_listeners().next().unwrap();

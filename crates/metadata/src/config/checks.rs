@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::broker_config::{Identity, QuorumKind};
+use crate::config::dynamic::parse_overrides;
 use crate::config::listeners::{Address, Listener, SecurityProtocol, parse_listeners, parse_protocol_map};
 use crate::config::reader::Reader;
 use crate::config::settings::Origin;
@@ -16,6 +17,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Identity> {
     let log_dirs = read_log_dirs(reader);
     let quorum = read_quorum_kind(reader, node_id, &listeners);
     check_numbers(reader);
+    check_dynamic(reader, &log_dirs);
     warn_of_replication(reader);
 
     Some(Identity {
@@ -240,7 +242,12 @@ fn read_bootstrap_servers(reader: &mut Reader<'_>, key: &'static str, controller
     Some(QuorumKind::Dynamic { bootstrap_servers })
 }
 
-fn check_numbers(reader: &mut Reader<'_>) {
+/// Rules between numbers, of a start and of a change while the node runs.
+pub(crate) fn check_numbers(reader: &mut Reader<'_>) {
+    if let Some(n) = reader.maybe_number("log.roll.ms").filter(|n| *n < 1) {
+        let at = reader.at("log.roll.ms");
+        reader.problem(format!("{at} cannot be {n}: it must be at least 1"));
+    }
     for key in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"] {
         if let Some(n) = reader.maybe_number(key).filter(|n| *n == 0 || *n < -1) {
             let at = reader.at(key);
@@ -268,6 +275,33 @@ fn check_numbers(reader: &mut Reader<'_>) {
         reader.warn(format!(
             "{at} is {heartbeat}: above half of `broker.session.timeout.ms`, {session}, one late heartbeat fences the broker"
         ));
+    }
+}
+
+/// Rules of properties that change while the node runs, beyond those of numbers.
+pub(crate) fn check_dynamic(reader: &mut Reader<'_>, log_dirs: &[String]) {
+    const CORDONED: &str = "cordoned.log.dirs";
+    let cordoned = reader.list(CORDONED);
+    let at = reader.at(CORDONED);
+    let is_all = cordoned.iter().any(|path| path == "*");
+    if is_all && cordoned.len() > 1 {
+        reader.problem(format!("{at}: `*` is all log directories, and must stand alone"));
+    } else if let Some(stranger) = cordoned.iter().find(|path| !is_all && !log_dirs.contains(path)) {
+        reader.problem(format!("{at}: `{stranger}` is none of `log.dirs`: {}", log_dirs.join(", ")));
+    }
+    const OVERRIDES: &str = "max.connections.per.ip.overrides";
+    let overrides = parse_overrides(&reader.text(OVERRIDES).unwrap_or_default());
+    let per_address: i64 = reader.number("max.connections.per.ip");
+    match overrides {
+        Err(why) => {
+            let at = reader.at(OVERRIDES);
+            reader.problem(format!("{at}: {why}"));
+        }
+        Ok(overrides) if overrides.is_empty() && per_address == 0 => {
+            let at = reader.at("max.connections.per.ip");
+            reader.problem(format!("{at} can be 0 only if `{OVERRIDES}` names the hosts that may connect"));
+        }
+        Ok(_) => {}
     }
 }
 

@@ -8,8 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::dynamic::is_dynamic;
 use crate::config::layers::{BROKER_SOURCES, ConfigSource, Layers};
-use crate::config::row::{ConfigType, Row, Scope};
+use crate::config::row::{ConfigType, Row};
 use crate::config::value::Value;
 use crate::config::{broker, group, topic};
 
@@ -59,14 +60,16 @@ fn topic_property(layers: &Layers<'_>, row: &'static Row) -> DescribedConfig {
 /// Describes this broker.
 #[must_use]
 pub fn describe_broker(layers: &Layers<'_>) -> Vec<DescribedConfig> {
-    broker::rows().filter(|row| !row.internal).map(|row| broker_property(layers, row)).collect()
+    let is_set = |row: &&Row| layers.dynamic().any(|(_, values)| values.contains_key(row.name));
+    let rows = broker::rows().filter(|row| !row.internal).chain(broker::DYNAMIC_ONLY.iter().filter(is_set));
+    rows.map(|row| broker_property(layers, row)).collect()
 }
 
 fn broker_property(layers: &Layers<'_>, row: &'static Row) -> DescribedConfig {
     let synonyms = broker_synonyms(layers, &stand_ins(row.name), Some(row.name));
     let shown = synonyms.iter().find(|synonym| synonym.name == row.name);
     let value = shown.and_then(|synonym| synonym.value.clone());
-    DescribedConfig { row, value, source: source_of(&synonyms), read_only: row.scope == Scope::ReadOnly, synonyms }
+    DescribedConfig { row, value, source: source_of(&synonyms), read_only: !is_dynamic(row), synonyms }
 }
 
 /// Describes what was set for all brokers, and nothing else.
@@ -74,10 +77,10 @@ fn broker_property(layers: &Layers<'_>, row: &'static Row) -> DescribedConfig {
 pub fn describe_all_brokers(values: &BTreeMap<String, String>) -> Vec<DescribedConfig> {
     let source = ConfigSource::DynamicDefaultBroker;
     let describe = |(name, text): (&String, &String)| {
-        let row = broker::row(name)?;
+        let row = broker::dynamic_row(name)?;
         let value = shown(row, text);
         let synonyms = vec![DescribedSynonym { name: row.name, value: value.clone(), source }];
-        Some(DescribedConfig { row, value, source, read_only: row.scope == Scope::ReadOnly, synonyms })
+        Some(DescribedConfig { row, value, source, read_only: !is_dynamic(row), synonyms })
     };
     values.iter().filter_map(describe).collect()
 }
@@ -130,7 +133,7 @@ fn stand_ins(name: &'static str) -> Vec<&'static str> {
 /// The values of broker properties by layer, from where `from` first occurs.
 fn broker_synonyms(layers: &Layers<'_>, names: &[&'static str], from: Option<&str>) -> Vec<DescribedSynonym> {
     let mut synonyms = Vec::new();
-    let rows: Vec<&'static Row> = names.iter().filter_map(|name| broker::row(name)).collect();
+    let rows: Vec<&'static Row> = names.iter().filter_map(|name| broker::dynamic_row(name)).collect();
     for source in BROKER_SOURCES {
         for row in &rows {
             if let Some(text) = layers.set_in(source, row.name) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::config::dynamic::only_at_the_start;
 use crate::config::row::{Check, Importance, Row, Scope, Served};
 use crate::config::{broker, group, topic};
 
@@ -14,6 +15,10 @@ Written from the table in `crates/metadata/src/config`; a test fails when this f
 (`OTTLA_NUM_PARTITIONS=3` or `KAFKA_NUM_PARTITIONS=3`; `_` stands for `.`, `__` for `_`, `___` for `-`), and
 `--set num.partitions=3` goes before both. Without a file Ottla starts one node for this machine: listeners on
 127.0.0.1:9092 and 127.0.0.1:9093, data in `./ottla-data`, internal topics with one replica.
+
+What is changeable for all brokers, or for each (KIP-226), is changed with `kafka-configs --entity-type brokers` and
+`--entity-default` or `--entity-name ID`; it holds at once and after a restart, and goes before what was given at the start:
+this broker's own, else that of all brokers, else the start's. What is changeable for all brokers may be set for one as well.
 
 The last column says what setting a property does today:
 
@@ -34,6 +39,7 @@ pub fn configuration_md() -> String {
     for subject in broker::SUBJECTS {
         section(&mut text, "###", subject.title, subject.rows.iter());
     }
+    section(&mut text, "###", "Only while it runs", broker::DYNAMIC_ONLY.iter());
     section(&mut text, "##", "Topic", topic::rows());
     text.push_str("\nA topic property that is not set takes the value of the broker property of the same meaning:\n\n");
     text.push_str("| topic | broker, the first that is set |\n|---|---|\n");
@@ -67,7 +73,7 @@ fn section<'r>(text: &mut String, level: &str, title: &str, rows: impl Iterator<
                 row.kind.name(),
                 valid(row.check),
                 importance(row.importance),
-                changeable(row.scope),
+                changeable(row),
                 row.doc,
                 served(row.served)
             ),
@@ -99,9 +105,10 @@ fn importance(importance: Importance) -> &'static str {
     }
 }
 
-fn changeable(scope: Scope) -> &'static str {
-    match scope {
+fn changeable(row: &Row) -> &'static str {
+    match row.scope {
         Scope::ReadOnly => "at the start",
+        _ if only_at_the_start(row.name).is_some() => "at the start",
         Scope::PerBroker => "per broker",
         Scope::ClusterWide => "for all brokers",
         Scope::PerResource => "any time",

@@ -43,6 +43,7 @@ type Values = BTreeMap<String, String>;
 #[derive(Debug, Clone, Copy)]
 pub struct Layers<'a> {
     pub(crate) topic: Option<&'a Values>,
+    node_id: i32,
     per_broker: Option<&'a Values>,
     cluster: Option<&'a Values>,
     settings: &'a Settings,
@@ -70,10 +71,22 @@ impl<'a> Layers<'a> {
     pub fn of_broker(broker: &'a BrokerConfig, configs: &'a ConfigsImage) -> Self {
         Self {
             topic: None,
+            node_id: broker.node_id,
             per_broker: configs.broker(Some(broker.node_id)).map(|values| &**values),
             cluster: configs.broker(None).map(|values| &**values),
             settings: &broker.settings,
         }
+    }
+
+    /// The same with other values for this broker, or with `per_broker` false for all.
+    pub(crate) fn with_dynamic(self, per_broker: bool, values: &'a BTreeMap<String, String>) -> Self {
+        if per_broker { Self { per_broker: Some(values), ..self } } else { Self { cluster: Some(values), ..self } }
+    }
+
+    /// What was set dynamically, weakest first, with the broker that it was set for.
+    pub(crate) fn dynamic(&self) -> impl Iterator<Item = (Option<i32>, &'a Values)> {
+        let of_all = self.cluster.map(|values| (None, values));
+        of_all.into_iter().chain(self.per_broker.map(|values| (Some(self.node_id), values)))
     }
 
     /// What was set for a broker property in one layer.

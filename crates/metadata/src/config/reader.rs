@@ -45,6 +45,11 @@ impl<'s> Reader<'s> {
         reader
     }
 
+    /// A reader of settings that were checked before.
+    pub(crate) fn quiet(settings: &'s Settings) -> Self {
+        Self { settings, findings: Findings::default() }
+    }
+
     fn check(&mut self, row: &'static Row, setting: &Setting, unserved: &mut Vec<&'static str>) {
         let origin = &setting.origin;
         let value = match row.parse(&setting.value) {

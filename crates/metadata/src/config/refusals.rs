@@ -6,6 +6,12 @@ pub(crate) const TLS: &str = "TLS is not served yet: only PLAINTEXT listeners ar
 /// SASL.
 pub(crate) const SASL: &str = "SASL is not served yet: clients are not authenticated; remove the property, and keep the \
                                listeners on a network that you trust";
+/// Throttles of replication.
+pub(crate) const THROTTLE: &str =
+    "nothing is replicated between brokers yet, so there is nothing to throttle; leave it out";
+/// The throttle of moves between log directories.
+pub(crate) const MOVES: &str = "replicas are not moved between log directories yet, so there is nothing to throttle; leave \
+                                it out";
 /// The authorizer.
 pub(crate) const AUTHORIZER: &str = "authorization is not served yet: everybody may do everything; remove the property to \
                                      accept that";

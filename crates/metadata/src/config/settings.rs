@@ -33,6 +33,11 @@ pub enum Origin {
     },
     /// `--set`.
     Flag,
+    /// The metadata of the cluster, while the node runs.
+    Dynamic {
+        /// The broker that it was set for; `None` for all.
+        broker: Option<i32>,
+    },
 }
 
 impl fmt::Display for Origin {
@@ -42,6 +47,8 @@ impl fmt::Display for Origin {
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
             Self::Flag => f.write_str("--set"),
+            Self::Dynamic { broker: Some(id) } => write!(f, "dynamic configuration of broker {id}"),
+            Self::Dynamic { broker: None } => f.write_str("dynamic configuration of all brokers"),
         }
     }
 }
@@ -184,6 +191,11 @@ impl Settings {
         }
         self.values.insert(key.to_owned(), Setting { value: value.to_owned(), origin: Origin::Flag });
         Ok(())
+    }
+
+    /// Puts a value in the place of what was given.
+    pub(crate) fn insert(&mut self, key: &str, value: &str, origin: Origin) {
+        self.values.insert(key.to_owned(), Setting { value: value.to_owned(), origin });
     }
 
     /// What was given for a key.

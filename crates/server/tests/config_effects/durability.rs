@@ -62,7 +62,7 @@ fn flush_by_time() {
 }
 
 /// Ends a node with -9, starts it again, and counts the threads that opened its logs.
-async fn opening_threads(node: &mut Node, logs: usize) -> usize {
+pub(crate) async fn opening_threads(node: &mut Node, logs: usize) -> usize {
     let before = node.told("a log is open").len();
     node.server.kill().unwrap();
     node.server.start().await.unwrap();
@@ -89,14 +89,14 @@ fn recovery_threads() {
 }
 
 /// An idempotent producer that always says the same: the first record of its sequence.
-struct Repeater {
+pub(crate) struct Repeater {
     connection: Connection,
     id: i64,
     epoch: i16,
 }
 
 impl Repeater {
-    async fn new(node: &Node) -> Self {
+    pub(crate) async fn new(node: &Node) -> Self {
         let connection = node.admin().await.cluster().any_broker().await.unwrap();
         let request = InitProducerIdRequest {
             transactional_id: None,
@@ -116,7 +116,7 @@ impl Repeater {
     }
 
     /// The offset that the record got: its first one again, for as long as the broker remembers.
-    async fn offset(&self) -> i64 {
+    pub(crate) async fn offset(&self) -> i64 {
         let options = BatchOptions {
             producer_id: self.id,
             producer_epoch: self.epoch,

@@ -7,6 +7,7 @@ mod compression;
 mod connections;
 mod directories;
 mod durability;
+mod dynamic;
 mod groups;
 mod nodes;
 mod quorum;

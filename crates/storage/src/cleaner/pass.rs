@@ -58,7 +58,8 @@ impl<'a> Pass<'a> {
         stop: &'a StopSignal,
         now_ms: i64,
     ) -> Result<Self, CleanError> {
-        let (config, threads) = (&cleaner.config, cleaner.config.threads.max(1));
+        let config = cleaner.config();
+        let threads = config.threads.max(1);
         let (log, dirt) = (chosen.log, &chosen.dirt);
         // A record may only go when the later one of its key is sure to stay.
         if log.flushed_offset() < dirt.first_uncleanable {

@@ -10,29 +10,45 @@ const PAUSE_MIN_MS: f64 = 5.0;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Throttle {
+    account: Mutex<Account>,
+}
+
+#[derive(Debug)]
+struct Account {
     bytes_per_ms: f64,
     /// When, in ms of the monotonic clock, everything taken so far is paid for.
-    paid_at: Mutex<f64>,
+    paid_at: f64,
+}
+
+impl Account {
+    /// A rate that is not positive counts as none.
+    fn new(bytes_per_second: f64) -> Self {
+        let rate = if bytes_per_second > 0.0 { bytes_per_second } else { f64::INFINITY };
+        Self { bytes_per_ms: rate / 1_000.0, paid_at: 0.0 }
+    }
 }
 
 impl Throttle {
-    /// A rate that is not positive counts as none.
     pub(super) fn new(bytes_per_second: f64) -> Self {
-        let rate = if bytes_per_second > 0.0 { bytes_per_second } else { f64::INFINITY };
-        Self { bytes_per_ms: rate / 1_000.0, paid_at: Mutex::new(0.0) }
+        Self { account: Mutex::new(Account::new(bytes_per_second)) }
+    }
+
+    /// From now on another rate; what is owed at the old one is forgotten.
+    pub(super) fn set_rate(&self, bytes_per_second: f64) {
+        *self.account.lock() = Account::new(bytes_per_second);
     }
 
     /// Waits until `bytes` more are within the rate, or until the stop.
     pub(super) fn take(&self, bytes: u64, stop: &StopSignal) {
-        let cost_ms = bytes as f64 / self.bytes_per_ms;
-        if cost_ms < 1e-6 {
-            return;
-        }
         let pause_ms = {
+            let mut account = self.account.lock();
+            let cost_ms = bytes as f64 / account.bytes_per_ms;
+            if cost_ms < 1e-6 {
+                return;
+            }
             let now = time::monotonic_ms() as f64;
-            let mut paid_at = self.paid_at.lock();
-            *paid_at = paid_at.max(now) + cost_ms;
-            *paid_at - now
+            account.paid_at = account.paid_at.max(now) + cost_ms;
+            account.paid_at - now
         };
         if pause_ms >= PAUSE_MIN_MS {
             let _stopped = stop.wait_ms(pause_ms as i64);

@@ -2,32 +2,62 @@
 
 use std::sync::Arc;
 
-use ottla_env::task::{self, Thread};
+use ottla_env::task::{self, StopSignal, Thread};
 use ottla_env::time;
 
 use super::CleanReport;
 use crate::error::StorageError;
 use crate::log_manager::LogManager;
 
-/// Starts the threads that the configuration asks for.
-pub(crate) fn start(manager: &Arc<LogManager>) -> Result<Vec<Thread>, StorageError> {
-    let config = manager.cleaner().config();
-    let count = if config.enable { config.threads } else { 0 };
-    let mut threads = Vec::with_capacity(count);
-    for _ in 0..count {
-        let manager = Arc::clone(manager);
-        threads.push(task::thread("log-cleaner", move || work(&manager))?);
-    }
-    Ok(threads)
+/// The threads that run, and what ends them: they begin and end together.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    stop: StopSignal,
+    threads: Vec<Thread>,
 }
 
-fn work(manager: &LogManager) {
+impl Crew {
+    /// Starts the threads that the configuration asks for.
+    pub(crate) fn start(manager: &Arc<LogManager>) -> Result<Self, StorageError> {
+        let config = manager.cleaner().config();
+        let count = if config.enable { config.threads } else { 0 };
+        let mut crew = Self { stop: StopSignal::new(), threads: Vec::with_capacity(count) };
+        for _ in 0..count {
+            let (manager, stop) = (Arc::clone(manager), crew.stop.clone());
+            match task::thread("log-cleaner", move || work(&manager, &stop)) {
+                Ok(thread) => crew.threads.push(thread),
+                Err(error) => {
+                    crew.end();
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(crew)
+    }
+
+    /// Asks the threads to end; what they are at is given up at the next step and begun anew by others.
+    pub(crate) fn ask_to_end(&self) {
+        self.stop.stop();
+    }
+
+    /// Ends the threads and waits for them.
+    pub(crate) fn end(self) {
+        self.stop.stop();
+        for thread in self.threads {
+            if let Err(error) = thread.join() {
+                tracing::error!(%error, "a thread that compacts ended early");
+            }
+        }
+    }
+}
+
+fn work(manager: &LogManager, stop: &StopSignal) {
     let backoff_ms = manager.cleaner().config().backoff_ms;
     loop {
-        let CleanReport { cleaned } = manager.clean_once(time::wall_clock_ms());
+        let CleanReport { cleaned } = manager.clean_until(time::wall_clock_ms(), stop);
         // One pass may not have got to the end, and other logs may be due.
         let pause_ms = if cleaned.is_some() { 0 } else { backoff_ms };
-        if manager.stop_signal().wait_ms(pause_ms) {
+        if stop.wait_ms(pause_ms) {
             return;
         }
     }

@@ -12,12 +12,13 @@
 //! | maintenance | removal of deleted files; descriptors that nobody used | every [`TICK_MS`]; every [`IDLE_INTERVAL_MS`] |
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ottla_env::{task, time};
 
 use super::LogManager;
 use crate::checkpoint::Offsets;
-use crate::cleaner;
+use crate::cleaner::Crew;
 use crate::error::StorageError;
 use crate::log::Log;
 use crate::log_dir::LogDir;
@@ -50,7 +51,8 @@ impl LogManager {
         }
         let manager = Arc::clone(self);
         threads.push(task::thread("log-maintenance", move || manager.maintain())?);
-        threads.extend(cleaner::start(self)?);
+        drop(threads);
+        *self.cleaner_crew.lock() = Some(Crew::start(self)?);
         Ok(())
     }
 
@@ -163,8 +165,9 @@ impl LogManager {
 
     /// Applies the retention settings of every log.
     pub fn delete_old_segments(&self, now_ms: i64) {
+        let expiration_ms = self.producer_id_expiration_ms.load(Ordering::Relaxed);
         for log in self.logs() {
-            log.expire_producers(now_ms, self.options.producer_id_expiration_ms);
+            log.expire_producers(now_ms, expiration_ms);
             if let Err(error) = log.delete_old_segments(now_ms) {
                 told(&log, "retention", &error);
             }

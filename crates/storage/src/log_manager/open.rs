@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use ottla_env::task::StopSignal;
 use ottla_env::{fs, time};
@@ -60,6 +61,8 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
         clean_broker_epoch: if clean { epochs.into_iter().flatten().max() } else { None },
         dirs,
         cleaner: Cleaner::new(options.cleaner.clone()),
+        cleaner_crew: Mutex::new(None),
+        producer_id_expiration_ms: AtomicI64::new(options.producer_id_expiration_ms),
         options,
         logs: RwLock::new(logs),
         changing: Mutex::new(()),

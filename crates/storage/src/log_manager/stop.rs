@@ -26,11 +26,18 @@ impl LogManager {
     /// The first failure; everything else was done all the same.
     pub fn stop(&self, broker_epoch: i64) -> Result<(), StorageError> {
         self.stop.stop();
+        let crew = self.cleaner_crew.lock().take();
+        if let Some(crew) = &crew {
+            crew.ask_to_end();
+        }
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if let Err(error) = thread.join() {
                 tracing::error!(%error, "a thread of the log manager ended early");
             }
+        }
+        if let Some(crew) = crew {
+            crew.end();
         }
         let mut first_error = None;
         // What failed before was told then, and is no reason to call the stop of the others unclean.

@@ -68,7 +68,7 @@ rows! {
         yes("server::config_effects::connection_limits"),
         "Connections from one address.";
     "max.connections.per.ip.overrides": String = "" where Any, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::connection_limits_of_hosts"),
         "Other limits for some hosts, as `host:count`.";
     "max.connection.creation.rate": Int = "2147483647" where AtLeast(0), Medium, ClusterWide,
         Warn,
