@@ -147,6 +147,31 @@ configs() {
   expect "num.partitions=$partitions" "$work/out"
 }
 
+# broker_configs: what a broker changes while it runs, for this one and for all (KIP-226).
+broker_configs() {
+  local brokers=(kafka.admin.ConfigCommand --bootstrap-server "$bootstrap" --entity-type brokers)
+  local one=("${brokers[@]}" --entity-name 1) all=("${brokers[@]}" --entity-default)
+  tool "${all[@]}" --alter --add-config message.max.bytes=3000000,max.connections=10000 >"$work/out"
+  tool "${one[@]}" --alter --add-config message.max.bytes=2000000 >"$work/out"
+  tool "${all[@]}" --describe >"$work/out"
+  expect '^ +max.connections=10000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:max.connections=10000\}' "$work/out"
+  tool "${one[@]}" --describe >"$work/out"
+  expect 'message.max.bytes=2000000 sensitive=false synonyms=\{DYNAMIC_BROKER_CONFIG:message.max.bytes=2000000, DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, ' "$work/out"
+  tool kafka.admin.ConfigCommand --bootstrap-server "$bootstrap" --entity-type topics --entity-name "$prefix-created" --describe --all >"$work/out"
+  expect 'max.message.bytes=2000000 .*DYNAMIC_BROKER_CONFIG:message.max.bytes=2000000' "$work/out"
+  if (tool "${one[@]}" --alter --add-config num.partitions=9 >/dev/null 2>"$work/refused"); then die "num.partitions was taken"; fi
+  expect 'Cannot update these configs dynamically: \[num.partitions\]' "$work/refused"
+  if (tool "${all[@]}" --alter --add-config cordoned.log.dirs=* >/dev/null 2>"$work/refused"); then die "cordoned.log.dirs was taken"; fi
+  expect 'broker id must be specified: \[cordoned.log.dirs\]' "$work/refused"
+  tool "${one[@]}" --alter --delete-config message.max.bytes >"$work/out"
+  tool "${one[@]}" --describe --all >"$work/out"
+  expect ' message.max.bytes=3000000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, ' "$work/out"
+  tool "${all[@]}" --alter --delete-config message.max.bytes,max.connections >"$work/out"
+  tool "${one[@]}" --describe --all >"$work/out"
+  expect ' message.max.bytes=1048588 sensitive=false synonyms=\{DEFAULT_CONFIG:' "$work/out"
+  expect ' max.connections=2147483647 sensitive=false synonyms=\{DEFAULT_CONFIG:' "$work/out"
+}
+
 partitions_() {
   topics --alter --topic "$prefix-created" --partitions 6 >/dev/null
   topics --describe --topic "$prefix-created" >"$work/out"; expect "PartitionCount: 6" "$work/out"
@@ -222,6 +247,7 @@ step consumer-groups consumer_groups
 step get-offsets get_offsets
 step delete-records delete_records
 step configs configs
+step broker-configs broker_configs
 step partitions partitions_
 step log-dirs log_dirs
 step cluster cluster

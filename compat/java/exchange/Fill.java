@@ -194,7 +194,9 @@ final class Fill {
     private static String configs() throws Exception {
         set(ConfigResource.Type.TOPIC, "plain-gzip", Map.of("retention.ms", "864000000", "max.message.bytes", "500000"));
         set(ConfigResource.Type.TOPIC, "plain-gzip", Map.of("min.insync.replicas", "1", "flush.messages", "1000"));
-        return "of a topic";
+        set(ConfigResource.Type.BROKER, "", Map.of("log.retention.ms", "700000000", "max.connections", "1000"));
+        set(ConfigResource.Type.BROKER, "1", Map.of("message.max.bytes", "2000000", "log.cleaner.threads", "2"));
+        return "of a topic, of all brokers and of one";
     }
 
     /** Sets, or with a value of null deletes. */

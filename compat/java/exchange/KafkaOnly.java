@@ -45,7 +45,6 @@ final class KafkaOnly {
         Exchange.step("streams-group", KafkaOnly::streamsGroup);
         Exchange.step("scram-and-quotas", KafkaOnly::scramAndQuotas);
         Exchange.step("recompressed", KafkaOnly::recompressed);
-        Exchange.step("broker-configs", KafkaOnly::brokerConfigs);
         Exchange.step("cleaned", KafkaOnly::cleaned);
     }
 
@@ -240,12 +239,6 @@ final class KafkaOnly {
             Clients.send(producer, "recompressed", 0, 0, 100, 100);
         }
         return "gzip to zstd";
-    }
-
-    private static String brokerConfigs() throws Exception {
-        Fill.set(ConfigResource.Type.BROKER, "", Map.of("log.retention.ms", "700000000"));
-        Fill.set(ConfigResource.Type.BROKER, "1", Map.of("message.max.bytes", "2000000"));
-        return "of all brokers and of one";
     }
 
     /** Waits until the cleaner has been at the compacted topics: their first records have newer ones of the same keys. */

@@ -60,9 +60,9 @@ final class More {
     private static String configs(String who) throws Exception {
         set("plain-gzip", Map.of("retention.ms", "", "max.message.bytes", "600000"));
         set("segments", Map.of("index.interval.bytes", "2000"));
-        // Ottla's brokers do not change their configuration while they run yet.
-        if (who.equals("kafka")) Fill.set(ConfigResource.Type.BROKER, "", Map.of("log.retention.ms", "800000000"));
-        return "plain-gzip, segments" + (who.equals("kafka") ? ", all brokers" : "");
+        Fill.set(ConfigResource.Type.BROKER, "", Map.of("log.retention.ms", who.equals("kafka") ? "800000000" : "900000000"));
+        Fill.set(ConfigResource.Type.BROKER, "1", Map.of("log.cleaner.threads", "", "compression.gzip.level", "3"));
+        return "plain-gzip, segments, all brokers and one";
     }
 
     private static void set(String topic, Map<String, String> values) throws Exception {
