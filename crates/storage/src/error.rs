@@ -69,6 +69,9 @@ pub enum StorageError {
         /// Id asked for.
         wanted: ottla_protocol::Uuid,
     },
+    /// A directory cannot have so long a name as the copy of this partition would.
+    #[error("{0} cannot move to another log directory: its topic's name is too long")]
+    NameTooLong(String),
     /// Every log directory is offline.
     #[error("no log directory is online")]
     NoDirectory,
@@ -91,6 +94,7 @@ impl StorageError {
             | Self::Deleted { .. }
             | Self::OffsetOutOfRange { .. }
             | Self::TopicIdMismatch { .. }
+            | Self::NameTooLong(_)
             | Self::NoDirectory => false,
         }
     }
@@ -120,6 +124,33 @@ pub enum ReadError {
     /// The files cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// Why a log that moves to another directory cannot be copied on.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The log cannot be read.
+    #[error("the log cannot be read: {0}")]
+    Read(ReadError),
+    /// Its copy does not take what was read.
+    #[error("its copy cannot be appended to: {0}")]
+    Append(#[from] AppendError),
+    /// The copy cannot be changed.
+    #[error("its copy cannot be used: {0}")]
+    Storage(#[from] StorageError),
+}
+
+impl CopyError {
+    /// Whether there may be space or descriptors later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read(ReadError::Storage(error))
+            | Self::Append(AppendError::Storage(error))
+            | Self::Storage(error) => error.may_pass(),
+            Self::Read(_) | Self::Append(_) => false,
+        }
+    }
 }
 
 /// One record of a batch that was refused, with the reason.

@@ -25,6 +25,8 @@ pub(crate) const FUTURE_DIR: &str = "-future";
 /// Suffix of a directory that metadata does not know.
 pub(crate) const STRAY_DIR: &str = "-stray";
 
+/// Bytes that the name of a file or directory may have.
+const NAME_BYTES_MAX: usize = 255;
 /// Digits of an offset in a file name.
 const OFFSET_DIGITS: usize = 20;
 
@@ -54,7 +56,9 @@ pub(crate) enum DirKind<'a> {
     Partition { topic: &'a str, partition: i32 },
     /// A deleted partition, to be removed.
     Deleted,
-    /// A partition on its way to another log directory, or one that metadata did not know: left alone.
+    /// The copy of a partition that moves here from another log directory.
+    Future { topic: &'a str, partition: i32 },
+    /// A partition that metadata did not know: left alone.
     SetAside,
     /// Not ours.
     Other,
@@ -65,15 +69,20 @@ pub(crate) fn parse_partition_dir(name: &str) -> DirKind<'_> {
     if name.ends_with(DELETE_DIR) {
         return DirKind::Deleted;
     }
-    if name.ends_with(FUTURE_DIR) || name.ends_with(STRAY_DIR) {
+    if name.ends_with(STRAY_DIR) {
         return DirKind::SetAside;
     }
-    match name.rsplit_once('-') {
-        Some((topic, number)) if !topic.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => {
-            number.parse().map_or(DirKind::Other, |partition| DirKind::Partition { topic, partition })
-        }
-        _ => DirKind::Other,
+    if let Some(rest) = name.strip_suffix(FUTURE_DIR) {
+        let of = rest.rsplit_once('.').and_then(|(partition, _unique)| topic_and_number(partition));
+        return of.map_or(DirKind::Other, |(topic, partition)| DirKind::Future { topic, partition });
     }
+    topic_and_number(name).map_or(DirKind::Other, |(topic, partition)| DirKind::Partition { topic, partition })
+}
+
+fn topic_and_number(name: &str) -> Option<(&str, i32)> {
+    let (topic, number) = name.rsplit_once('-')?;
+    let is_one = !topic.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    if is_one { Some((topic, number.parse().ok()?)) } else { None }
 }
 
 /// `topic-3.<32 hex digits>-delete`
@@ -86,14 +95,20 @@ pub(crate) fn stray_dir(topic: &str, partition: i32, unique: [u8; 16]) -> String
     renamed_dir(topic, partition, unique, STRAY_DIR)
 }
 
+/// `topic-3.<32 hex digits>-future`; None if a directory cannot have so long a name. Nothing is cut off: the name is all that
+/// tells of which partition it is.
+pub(crate) fn future_dir(topic: &str, partition: i32, unique: [u8; 16]) -> Option<String> {
+    let name = format!("{}.{}{FUTURE_DIR}", partition_dir(topic, partition), hex(unique));
+    (name.len() <= NAME_BYTES_MAX).then_some(name)
+}
+
+fn hex(bytes: [u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The topic is cut so that the name is at most 255 bytes.
 fn renamed_dir(topic: &str, partition: i32, unique: [u8; 16], suffix: &str) -> String {
-    const NAME_BYTES_MAX: usize = 255;
-    let mut tail = format!("-{partition}.");
-    for byte in unique {
-        tail.push_str(&format!("{byte:02x}"));
-    }
-    tail.push_str(suffix);
+    let tail = format!("-{partition}.{}{suffix}", hex(unique));
     let kept: String = topic.chars().take(NAME_BYTES_MAX.saturating_sub(tail.len())).collect();
     kept + &tail
 }
@@ -115,7 +130,9 @@ mod tests {
     fn a_topic_may_hold_dashes() {
         assert_eq!(parse_partition_dir("a-b-7"), DirKind::Partition { topic: "a-b", partition: 7 });
         assert_eq!(parse_partition_dir("a-7.0123-delete"), DirKind::Deleted);
-        assert_eq!(parse_partition_dir("a-7.0123-future"), DirKind::SetAside);
+        assert_eq!(parse_partition_dir("a-b.c-7.0123-future"), DirKind::Future { topic: "a-b.c", partition: 7 });
+        assert_eq!(parse_partition_dir("a-7-future"), DirKind::Other);
+        assert_eq!(parse_partition_dir("a.0123-future"), DirKind::Other);
         assert_eq!(parse_partition_dir("lost+found"), DirKind::Other);
         assert_eq!(parse_partition_dir("a-99999999999"), DirKind::Other);
         assert_eq!(parse_partition_dir("-3"), DirKind::Other);
@@ -125,6 +142,8 @@ mod tests {
     fn a_deleted_directory_has_a_name_that_fits() {
         let name = deleted_dir(&"t".repeat(249), 12345, [0xab; 16]);
         assert!(name.len() <= 255 && name.ends_with(&("ab".repeat(16) + "-delete")));
+        assert_eq!(future_dir("a", 7, [0xab; 16]), Some("a-7.".to_owned() + &"ab".repeat(16) + "-future"));
+        assert_eq!(future_dir(&"t".repeat(214), 7, [0; 16]), None, "it is too long, and nothing may be cut off");
         let stray = stray_dir("a", 7, [0xab; 16]);
         assert_eq!(stray, "a-7.".to_owned() + &"ab".repeat(16) + "-stray");
         assert_eq!(parse_partition_dir(&stray), DirKind::SetAside);

@@ -51,12 +51,12 @@ mod validator;
 
 pub use cleaner::{CleanReport, Cleaned, CleanerConfig, CleanerStats};
 pub use config::{CleanupPolicy, LogConfig};
-pub use error::{AppendError, OpenError, ReadError, RecordError, StorageError};
+pub use error::{AppendError, CopyError, OpenError, ReadError, RecordError, StorageError};
 pub use leader_epoch_cache::{EpochEnd, EpochStart};
 pub use loader::RecoveryReport;
-pub use log::{AppendInfo, Log, OpenOptions, ReadInfo, TimestampAndOffset};
+pub use log::{AppendInfo, Copied, Log, OpenOptions, ReadInfo, TimestampAndOffset};
 pub use log_dir::LogDir;
-pub use log_manager::{ConfigOf, DirStatus, LogManager, LogManagerOptions, Placement, WantedLog};
+pub use log_manager::{ConfigOf, DirStatus, LogManager, LogManagerOptions, Placement, Replacement, WantedLog};
 pub use open_files::LogFile;
 pub use segment::{DamagedRange, FileSlice};
 pub use transaction_index::AbortedTransaction;

@@ -12,10 +12,13 @@
 //! 2. `appender`: one append at a time; it owns the producer state;
 //! 3. `segments`, 4. `epochs`: short looks and changes.
 //!
+//! Of two logs of one partition, while one takes the place of the other, 1 and 2 of the old one come before those of the new.
+//!
 //! Reads take only 3, and search indexes and files outside of it; one that finds that segments were exchanged meanwhile
 //! (`replacements`) begins anew. Compaction reads and writes without any, and takes 1 for the exchange.
 
 mod append;
+mod copy;
 mod flush;
 mod lookup;
 mod read;
@@ -34,6 +37,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
+use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
 use crate::leader_epoch_cache::LeaderEpochCache;
 use crate::loader::{self, Plan, RecoveryReport};
 use crate::log_dir::LogDir;
@@ -43,6 +47,8 @@ use crate::snapshot_files::SnapshotFiles;
 
 pub use append::AppendInfo;
 use append::Appender;
+pub use copy::Copied;
+pub(crate) use copy::Moving;
 pub use lookup::TimestampAndOffset;
 pub use read::ReadInfo;
 use replace::Cleaning;
@@ -99,6 +105,7 @@ pub struct Log {
     last_flush_ms: AtomicI64,
     report: RecoveryReport,
     cleaning: Cleaning,
+    moving: Moving,
     /// How often compaction has put segments in the place of others.
     replacements: AtomicU64,
 }
@@ -118,8 +125,21 @@ impl Log {
         config: Arc<LogConfig>,
         options: OpenOptions,
     ) -> Result<Arc<Self>, StorageError> {
+        Self::open_named(&partition_dir(topic, partition), dir, topic, partition, topic_id, config, options)
+    }
+
+    /// As [`Self::open`], in the directory `name` of `dir`.
+    pub(crate) fn open_named(
+        name: &str,
+        dir: &Arc<LogDir>,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        options: OpenOptions,
+    ) -> Result<Arc<Self>, StorageError> {
         dir.check_online()?;
-        let (folder, topic_id) = LogFolder::open(dir, topic, partition, topic_id)?;
+        let (folder, topic_id) = LogFolder::open(dir, name, topic, partition, topic_id)?;
         let plan = Plan {
             folder: &folder,
             config: &config,
@@ -169,6 +189,7 @@ impl Log {
             last_flush_ms: AtomicI64::new(plan.now_ms),
             report: loaded.report,
             cleaning: Cleaning::default(),
+            moving: Moving::new(matches!(parse_partition_dir(name), DirKind::Future { .. })),
             replacements: AtomicU64::new(0),
             config: RwLock::new(config),
             folder,
@@ -312,9 +333,14 @@ impl Log {
         self.appender.lock().producers.expire(now_ms, expiration_ms);
     }
 
+    /// Whether its directory was renamed away.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
     fn check_usable(&self) -> Result<(), StorageError> {
         self.folder.dir.check_online()?;
-        if self.deleted.load(Ordering::Acquire) {
+        if self.is_deleted() {
             return Err(StorageError::Deleted { topic: Arc::clone(&self.topic), partition: self.partition });
         }
         Ok(())

@@ -16,7 +16,6 @@ use ottla_protocol::Uuid;
 use parking_lot::RwLock;
 
 use crate::error::StorageError;
-use crate::file_names::partition_dir;
 use crate::log_dir::LogDir;
 use crate::partition_metadata;
 
@@ -37,15 +36,18 @@ impl LogFolder {
     /// Opens a partition's directory, or makes it with the topic id in it. Gives the topic id, too; a zero one takes what is
     /// there.
     ///
+    /// `name` is that of the directory: `topic-partition`, or that of a copy that moves.
+    ///
     /// A directory without a topic id was being made when the power went, if it holds no records. If it does, whose they are
     /// is not known.
     pub(crate) fn open(
         dir: &Arc<LogDir>,
+        name: &str,
         topic: &str,
         partition: i32,
         topic_id: Uuid,
     ) -> Result<(Arc<Self>, Uuid), StorageError> {
-        let path = dir.path().join(partition_dir(topic, partition));
+        let path = dir.path().join(name);
         let is_new = !fs::exists(&path);
         let found = if is_new { None } else { partition_metadata::read(&path)? };
         if found.is_none() && !topic_id.is_zero() {

@@ -4,9 +4,10 @@
 //!  <log dir>/.lock  meta.properties  .kafka_cleanshutdown        held, read, taken at the start
 //!            *-offset-checkpoint                                 read at the start, written in the background
 //!            <topic>-<partition>/                                one Log each
+//!            <topic>-<partition>.<hex>-future/                   the copy of one that moves here, a Log too
 //!            <topic>-<partition>.<hex>-delete/                   removed
 //!            <topic>-<partition>.<hex>-stray/                    set aside: metadata does not know it; left alone from then on
-//!            *-future, __cluster_metadata-0                      left alone (the quorum opens its log itself)
+//!            __cluster_metadata-0                                left alone (the quorum opens its log itself)
 //! ```
 
 #[cfg(sim)]
@@ -14,6 +15,7 @@ mod by_hand;
 mod create;
 mod failure;
 mod maintenance;
+mod moves;
 mod open;
 mod reconfigure;
 mod remove;
@@ -35,8 +37,10 @@ use crate::config::LogConfig;
 use crate::error::OpenError;
 use crate::log::Log;
 use crate::log_dir::{FLUSH_BEHIND_BYTES, LogDir};
+use moves::Preferred;
 
 pub use create::{Placement, WantedLog};
+pub use moves::Replacement;
 
 /// Directory of the metadata log, which is not the manager's.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -121,6 +125,10 @@ pub struct LogManager {
     dirs: Vec<Arc<LogDir>>,
     options: LogManagerOptions,
     logs: RwLock<Logs>,
+    /// Copies of logs that move to another directory.
+    futures: RwLock<Logs>,
+    /// Directories that were asked for partitions that are not here yet.
+    preferred: Mutex<Preferred>,
     /// One creation or deletion at a time.
     changing: Mutex<()>,
     clean_broker_epoch: Option<i64>,
@@ -161,14 +169,8 @@ impl LogManager {
     }
 
     fn forget(&self, topic: &str, partition: i32) {
-        let mut logs = self.logs.write();
-        if let Some(partitions) = logs.get_mut(topic) {
-            if let Some(log) = partitions.remove(&partition) {
-                log.dir().count_log(-1);
-            }
-            if partitions.is_empty() {
-                logs.remove(topic);
-            }
+        if let Some(log) = take(&mut self.logs.write(), topic, partition) {
+            log.dir().count_log(-1);
         }
     }
 
@@ -229,8 +231,20 @@ impl LogManager {
         self.clean_broker_epoch
     }
 
+    /// The logs of a directory, copies that move there included.
     fn logs_in(&self, dir: &Arc<LogDir>) -> Vec<Arc<Log>> {
-        let logs = self.logs.read();
-        logs.values().flat_map(BTreeMap::values).filter(|log| Arc::ptr_eq(log.dir(), dir)).cloned().collect()
+        let (logs, futures) = (self.logs.read(), self.futures.read());
+        let all = logs.values().chain(futures.values()).flat_map(BTreeMap::values);
+        all.filter(|log| Arc::ptr_eq(log.dir(), dir)).cloned().collect()
     }
+}
+
+/// Takes a log out of the map.
+fn take(logs: &mut Logs, topic: &str, partition: i32) -> Option<Arc<Log>> {
+    let partitions = logs.get_mut(topic)?;
+    let log = partitions.remove(&partition);
+    if partitions.is_empty() {
+        logs.remove(topic);
+    }
+    log
 }

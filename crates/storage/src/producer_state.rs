@@ -133,7 +133,7 @@ impl Marker {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ProducerState {
     producers: HashMap<i64, ProducerEntry>,
     /// First offset of each open transaction, and whose it is.

@@ -15,6 +15,8 @@ mod checks;
 mod many;
 #[path = "sim_storage/model.rs"]
 mod model;
+#[path = "sim_storage/moves.rs"]
+mod moves;
 #[path = "sim_storage/operations.rs"]
 mod operations;
 #[path = "sim_storage/run.rs"]

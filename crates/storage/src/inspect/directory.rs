@@ -52,9 +52,9 @@ pub struct Directory {
     pub meta: Option<MetaProperties>,
     /// How its last process ended.
     pub ended: Ended,
-    /// Names of the directories of partitions, sorted.
+    /// Names of the directories of partitions, and of copies of partitions that move here, sorted.
     pub partitions: Vec<String>,
-    /// Names of other directories: deleted, strays, on their way to another log directory.
+    /// Names of other directories: deleted, strays.
     pub set_aside: Vec<String>,
     checkpoints: BTreeMap<(Arc<str>, i32), Checkpoints>,
 }
@@ -88,7 +88,7 @@ impl Directory {
             Self { path: path.to_owned(), meta, ended, partitions: Vec::new(), set_aside: Vec::new(), checkpoints };
         for entry in entries.into_iter().filter(|entry| entry.is_dir) {
             match parse_partition_dir(&entry.name) {
-                DirKind::Partition { .. } => directory.partitions.push(entry.name),
+                DirKind::Partition { .. } | DirKind::Future { .. } => directory.partitions.push(entry.name),
                 DirKind::Deleted | DirKind::SetAside => directory.set_aside.push(entry.name),
                 DirKind::Other => {}
             }
@@ -101,7 +101,11 @@ impl Directory {
     /// What the checkpoints say of a partition, by the name of its directory.
     #[must_use]
     pub fn checkpoints_of(&self, name: &str) -> Checkpoints {
-        let DirKind::Partition { topic, partition } = parse_partition_dir(name) else { return Checkpoints::default() };
+        let (DirKind::Partition { topic, partition } | DirKind::Future { topic, partition }) =
+            parse_partition_dir(name)
+        else {
+            return Checkpoints::default();
+        };
         self.checkpoints.get(&(Arc::from(topic), partition)).copied().unwrap_or_default()
     }
 

@@ -129,7 +129,7 @@ fn has_partitions(path: &Path) -> io::Result<bool> {
 }
 
 fn is_partition_name(name: &str) -> bool {
-    matches!(parse_partition_dir(name), DirKind::Partition { .. })
+    matches!(parse_partition_dir(name), DirKind::Partition { .. } | DirKind::Future { .. })
 }
 
 fn running_note(directory: &Directory, reporter: &mut Reporter<'_>) {
@@ -150,14 +150,15 @@ fn beside_partitions(directory: &Directory, reporter: &mut Reporter<'_>) {
     for name in &directory.set_aside {
         let what = match parse_partition_dir(name) {
             DirKind::Deleted => "a deleted partition, which goes after file.delete.delay.ms or at the next start",
-            _ => "a partition that was set aside or is on its way here; it was not looked into",
+            _ => "a partition that was set aside; it was not looked into",
         };
         reporter.found(Finding::new(Severity::Note, directory.path.join(name), what));
     }
     let mut gone: BTreeMap<String, ()> = BTreeMap::new();
     for (topic, partition) in directory.in_checkpoints() {
         let name = format!("{topic}-{partition}");
-        if !directory.partitions.contains(&name) {
+        let is_copy = |name: &String| parse_partition_dir(name) == DirKind::Future { topic, partition };
+        if !directory.partitions.contains(&name) && !directory.partitions.iter().any(is_copy) {
             gone.insert(name, ());
         }
     }

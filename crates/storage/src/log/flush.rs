@@ -139,7 +139,7 @@ impl Log {
         Ok(())
     }
 
-    fn is_base(&self, offset: i64) -> bool {
+    pub(super) fn is_base(&self, offset: i64) -> bool {
         self.segments.read().floor(offset).is_some_and(|segment| segment.base_offset() == offset)
     }
 

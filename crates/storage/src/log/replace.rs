@@ -61,7 +61,7 @@ pub(crate) struct LastRecord {
 impl Log {
     /// The right to compact this log, unless somebody has it or it was set aside.
     pub(crate) fn claim_for_cleaning(&self) -> Option<Claim<'_>> {
-        if self.is_set_aside() || self.cleaning.claimed.swap(true, Ordering::AcqRel) {
+        if self.is_set_aside() || self.is_moving() || self.cleaning.claimed.swap(true, Ordering::AcqRel) {
             return None;
         }
         Some(Claim(self))
@@ -82,11 +82,12 @@ impl Log {
         Ticket(self.cleaning.truncations.load(Ordering::Acquire))
     }
 
-    /// Whether a pass that took this ticket may go on: the log was not truncated, deleted or failed, and its topic still asks
+    /// Whether a pass that took this ticket may go on: the log was not truncated, deleted or failed, does not move, and its topic still asks
     /// for compaction.
     pub(crate) fn may_clean(&self, ticket: Ticket) -> bool {
         self.cleaning.truncations.load(Ordering::Acquire) == ticket.0
             && self.check_usable().is_ok()
+            && !self.is_moving()
             && self.config.read().cleanup_policy.compact
     }
 

@@ -31,6 +31,7 @@ impl Log {
             return Ok(());
         }
         self.interrupt_cleaning();
+        self.tell_copy_of_cut(offset);
         self.or_offline(self.cut_files(offset))?;
         if self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
@@ -73,6 +74,7 @@ impl Log {
         let mut appender = self.appender.lock();
         self.check_usable()?;
         self.interrupt_cleaning();
+        self.tell_copy_of_cut(i64::MIN);
         if let Err(error) = self.replace_segments(offset) {
             // Whatever it was, the log has no segment to go on with.
             self.folder.dir.set_offline(&error.to_string());
@@ -253,7 +255,21 @@ impl Log {
         let _no_flush = self.flushing.lock();
         let _no_append = self.appender.lock();
         self.check_usable()?;
+        self.rename_locked(name)
+    }
+
+    fn rename_locked(&self, name: &str) -> Result<PathBuf, StorageError> {
         self.deleted.store(true, Ordering::Release);
         self.or_offline(self.folder.rename(name))
+    }
+
+    /// With `flushing` and `appender` held: another log has taken its place. As [`Self::rename_for_removal`], and durable.
+    ///
+    /// # Errors
+    /// When it cannot be renamed; the log directory is offline then.
+    pub(super) fn rename_replaced(&self) -> Result<PathBuf, StorageError> {
+        let path = self.rename_locked(&deleted_dir(&self.topic, self.partition, random::bytes16()))?;
+        self.or_offline(self.folder.dir.sync_names())?;
+        Ok(path)
     }
 }

@@ -29,6 +29,6 @@ impl LogManager {
     /// Deleted files whose time has come are removed, and descriptors given back that nobody used.
     pub fn visit_idle(&self, now_ms: i64) {
         self.online().for_each(|dir| dir.remove_due(now_ms));
-        self.logs().iter().for_each(|log| log.close_idle_files());
+        self.close_idle_files();
     }
 }

@@ -78,8 +78,12 @@ impl LogManager {
                 Ok(Some(log)) => made.push(Some(Ok(log))),
                 Ok(None) => {
                     made.push(None);
-                    match self.placed(place, wanted) {
-                        Ok(job) => jobs.push(job),
+                    match self.copy_of(&wanted) {
+                        Ok(Some(copy)) => set(&mut made, place, Ok(copy)),
+                        Ok(None) => match self.placed(place, wanted) {
+                            Ok(job) => jobs.push(job),
+                            Err(error) => set(&mut made, place, Err(error)),
+                        },
                         Err(error) => set(&mut made, place, Err(error)),
                     }
                 }
@@ -99,10 +103,26 @@ impl LogManager {
             log.set_config(Arc::clone(&wanted.config));
             return Ok(Some(log));
         }
+        self.remove_future(&wanted.topic, wanted.partition)?;
         // Its name is synced with that of the new one.
         strays::set_log_aside(&log)?;
         self.forget(&wanted.topic, wanted.partition);
         Ok(None)
+    }
+
+    /// The copy that takes the place of a log that is nowhere.
+    fn copy_of(&self, wanted: &WantedLog) -> Result<Option<Arc<Log>>, StorageError> {
+        if self.future(&wanted.topic, wanted.partition).is_none() {
+            return Ok(None);
+        }
+        strays::set_unopened_aside(&self.dirs, &wanted.topic, wanted.partition, wanted.topic_id)?;
+        let name = partition_dir(&wanted.topic, wanted.partition);
+        if self.online().any(|dir| fs::exists(dir.path().join(&name))) {
+            return Ok(None);
+        }
+        let noted = if let Placement::In(id) = wanted.placement { Some(id) } else { None };
+        let copy = self.take_copy(&wanted.topic, wanted.partition, wanted.topic_id, noted)?;
+        Ok(copy.inspect(|copy| copy.set_config(Arc::clone(&wanted.config))))
     }
 
     /// Chooses the directory, and counts the log there already so that the next one goes elsewhere.
@@ -114,9 +134,12 @@ impl LogManager {
             Some(dir) => (dir, noted(dir, &wanted, &name)),
             None => {
                 let options = OpenOptions { clean_shutdown: true, ..OpenOptions::default() };
-                (self.directory_for(wanted.placement)?, options)
+                let preferred = self.take_preferred(&wanted.topic, wanted.partition);
+                (preferred.map_or_else(|| self.directory_for(wanted.placement), Ok)?, options)
             }
         };
+        // Of whatever it was a copy: the log begins anew.
+        self.remove_future(&wanted.topic, wanted.partition)?;
         dir.count_log(1);
         Ok(Job { place, wanted, dir: Arc::clone(dir), options })
     }

@@ -111,8 +111,12 @@ impl LogManager {
             self.delete_old_segments(time::wall_clock_ms());
         }
         if is_due(&mut due.idle, IDLE_INTERVAL_MS) {
-            self.logs().iter().for_each(|log| log.close_idle_files());
+            self.close_idle_files();
         }
+    }
+
+    pub(super) fn close_idle_files(&self) {
+        self.logs().iter().chain(&self.futures()).for_each(|log| log.close_idle_files());
     }
 
     /// Flushes the logs that asked for it and those whose `flush.ms` is over.
@@ -166,7 +170,8 @@ impl LogManager {
     /// Applies the retention settings of every log.
     pub fn delete_old_segments(&self, now_ms: i64) {
         let expiration_ms = self.producer_id_expiration_ms.load(Ordering::Relaxed);
-        for log in self.logs() {
+        // Kafka's cleaner is paused for what moves, and retention passes over what it is paused for.
+        for log in self.logs().into_iter().filter(|log| !log.is_moving()) {
             log.expire_producers(now_ms, expiration_ms);
             if let Err(error) = log.delete_old_segments(now_ms) {
                 told(&log, "retention", &error);

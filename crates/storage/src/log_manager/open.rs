@@ -10,7 +10,7 @@ use ottla_env::{fs, time};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
-use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs};
+use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs, moves, strays};
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::cleaner::Cleaner;
@@ -23,9 +23,11 @@ use crate::meta_properties::MetaPropertiesError;
 use crate::open_files::affordable;
 use crate::{parallel, partition_metadata};
 
-/// One log to be opened.
+/// One log to be opened, or the copy of one.
 struct Job {
     dir: Arc<LogDir>,
+    /// Of its own directory.
+    name: String,
     topic: String,
     partition: i32,
     config: Arc<LogConfig>,
@@ -48,7 +50,9 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
     }
     let began = time::monotonic_ms();
     let opened = parallel::run(options.recovery_threads, jobs, open_log);
-    let logs = collect(opened.into_iter().flatten())?;
+    let (copies, opened): (Vec<_>, Vec<_>) = opened.into_iter().flatten().partition(|log| log.is_future());
+    let mut logs = collect(opened.into_iter())?;
+    let futures = moves::sort_copies(&mut logs, copies, &dirs);
     if let Some(reason) =
         dirs.iter().all(|dir| dir.check_online().is_err()).then(|| dirs.first()?.offline_reason()).flatten()
     {
@@ -65,6 +69,8 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
         producer_id_expiration_ms: AtomicI64::new(options.producer_id_expiration_ms),
         options,
         logs: RwLock::new(logs),
+        futures: RwLock::new(futures),
+        preferred: Mutex::default(),
         changing: Mutex::new(()),
         stop: StopSignal::new(),
         threads: Mutex::new(Vec::new()),
@@ -119,11 +125,13 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
         let path = dir.path().join(&entry.name);
         match parse_partition_dir(&entry.name) {
             DirKind::Partition { topic, .. } if topic == CLUSTER_METADATA => {}
-            DirKind::Partition { topic, partition } => {
-                if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) {
-                    tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
-                    continue;
-                }
+            DirKind::Future { .. } if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) => {
+                strays::set_copy_aside(dir, &path)?;
+            }
+            DirKind::Partition { .. } if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) => {
+                tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
+            }
+            DirKind::Partition { topic, partition } | DirKind::Future { topic, partition } => {
                 let key = (Arc::from(topic), partition);
                 let at = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
                 let options_of_log = OpenOptions {
@@ -133,8 +141,8 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
                     clean_shutdown: epoch.is_some(),
                 };
                 let config = (options.config_of)(topic);
-                let (dir, topic) = (Arc::clone(dir), topic.to_owned());
-                jobs.push(Job { dir, topic, partition, config, options: options_of_log });
+                let (dir, topic, name) = (Arc::clone(dir), topic.to_owned(), entry.name.clone());
+                jobs.push(Job { dir, name, topic, partition, config, options: options_of_log });
             }
             DirKind::Deleted => dir.remove_later(path, true, 0),
             DirKind::SetAside | DirKind::Other => {}
@@ -144,15 +152,14 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
 }
 
 fn open_log(job: Job) -> Option<Arc<Log>> {
-    let Job { dir, topic, partition, config, options } = job;
-    match Log::open(&dir, &topic, partition, Uuid::ZERO, config, options) {
+    let Job { dir, name, topic, partition, config, options } = job;
+    match Log::open_named(&name, &dir, &topic, partition, Uuid::ZERO, config, options) {
         Ok(log) => {
             let thread = std::thread::current().id();
             tracing::debug!(topic = %log.topic(), partition, ?thread, "a log is open");
             Some(log)
         }
         Err(error) => {
-            let name = partition_dir(&topic, partition);
             tracing::error!(dir = %dir.path().display(), partition = name, %error, "log cannot be opened and is not served");
             if let StorageError::Io(error) = error {
                 dir.set_offline(&error.to_string());

@@ -27,6 +27,12 @@ impl LogManager {
         let _one_at_a_time = self.changing.lock();
         let mut failed = Vec::new();
         let mut renamed = Vec::new();
+        // Copies first, and durably: one without its log would be taken for it at the next start.
+        for partition in partitions {
+            if let Err(error) = self.remove_future(topic, *partition) {
+                tracing::error!(topic, partition, %error, "the copy of a deleted log that moved is left to the next start");
+            }
+        }
         for partition in partitions {
             let Some(log) = self.get(topic, *partition) else { continue };
             match log.rename_for_removal() {
@@ -57,8 +63,10 @@ impl LogManager {
     /// logs. Their directories get the suffix `-stray` and are kept. Asked once after the start, before logs are made.
     pub fn set_strays_aside(&self, is_stray: impl Fn(&Log) -> bool) {
         let _one_at_a_time = self.changing.lock();
-        for log in self.logs().iter().filter(|log| is_stray(log)) {
+        let (logs, futures) = (self.logs(), self.futures());
+        for log in futures.iter().chain(&logs).filter(|log| is_stray(log)) {
             match strays::set_log_aside(log) {
+                Ok(()) if log.is_future() => self.forget_future(log.topic(), log.partition()),
                 Ok(()) => self.forget(log.topic(), log.partition()),
                 Err(error) => {
                     tracing::error!(topic = %log.topic(), partition = log.partition(), %error,
@@ -90,12 +98,17 @@ fn by_directory(renamed: Renamed) -> Vec<(Arc<LogDir>, Renamed)> {
 }
 
 /// One writing of each checkpoint now instead of one for each log of that name that is made later.
-fn forget_notes(dir: &LogDir, topic: &str, partitions: &BTreeSet<i32>) -> Result<(), StorageError> {
-    dir.checkpoints().into_iter().try_for_each(|notes| notes.forget(topic, partitions))
+pub(super) fn forget_notes(dir: &LogDir, topic: &str, partitions: &BTreeSet<i32>) -> Result<(), StorageError> {
+    let forgotten = dir.checkpoints().into_iter().try_for_each(|notes| notes.forget(topic, partitions));
+    forgotten.inspect_err(|error| {
+        if !error.may_pass() {
+            dir.set_offline(&error.to_string());
+        }
+    })
 }
 
 /// Names that cannot be made durable take the directory offline.
-fn sync_names(dir: &Arc<LogDir>) -> Result<(), StorageError> {
+pub(super) fn sync_names(dir: &Arc<LogDir>) -> Result<(), StorageError> {
     dir.check_online()?;
     dir.sync_names().inspect_err(|error| dir.set_offline(&error.to_string()))
 }

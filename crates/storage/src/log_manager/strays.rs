@@ -8,7 +8,7 @@ use ottla_env::{fs, random};
 use ottla_protocol::Uuid;
 
 use crate::error::StorageError;
-use crate::file_names::{LOG, partition_dir, stray_dir};
+use crate::file_names::{FUTURE_DIR, LOG, STRAY_DIR, partition_dir, stray_dir};
 use crate::log::Log;
 use crate::log_dir::LogDir;
 use crate::partition_metadata;
@@ -47,6 +47,23 @@ pub(super) fn set_unopened_aside(
         tracing::warn!(from = %path.display(), to = %to.display(), topic_id = %found,
             "a directory that metadata does not know is set aside; remove it when nobody misses it");
     }
+    Ok(())
+}
+
+/// What was to be the copy of a log that moves, and does not say of which topic: it was being made when the power went, and
+/// goes, if it holds no records.
+pub(super) fn set_copy_aside(dir: &LogDir, path: &Path) -> Result<(), StorageError> {
+    if !has_records(path)? {
+        dir.remove_later(path.to_owned(), true, 0);
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(FUTURE_DIR).unwrap_or(&name);
+    let to = dir.path().join(format!("{name}{STRAY_DIR}"));
+    fs::rename(path, &to)?;
+    fs::sync_dir(dir.path())?;
+    tracing::warn!(from = %path.display(), to = %to.display(),
+        "the copy of a log that does not say of which topic is set aside; remove it when nobody misses it");
     Ok(())
 }
 

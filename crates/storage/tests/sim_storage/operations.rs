@@ -42,6 +42,7 @@ enum Operation {
     RestartAt,
     CreateTopic,
     DeleteTopic,
+    Move,
     Configure,
     PassTime,
     BreakDisk,
@@ -50,7 +51,7 @@ enum Operation {
 }
 
 /// How often each is done in an even mixture.
-const USUAL: [(Operation, u64); 27] = [
+const USUAL: [(Operation, u64); 28] = [
     (Operation::Append, 12),
     (Operation::AppendIdempotent, 12),
     (Operation::AppendTransactional, 12),
@@ -73,6 +74,7 @@ const USUAL: [(Operation, u64); 27] = [
     (Operation::RestartAt, 1),
     (Operation::CreateTopic, 2),
     (Operation::DeleteTopic, 1),
+    (Operation::Move, 6),
     (Operation::Configure, 1),
     (Operation::PassTime, 4),
     (Operation::BreakDisk, 1),
@@ -144,6 +146,7 @@ impl Run {
             Operation::RestartAt => self.restart_at(at),
             Operation::CreateTopic => self.create_topic(),
             Operation::DeleteTopic => self.delete_topic(at),
+            Operation::Move => self.move_on(at),
             Operation::Configure => self.configure(at),
             Operation::PassTime => time::sleep_thread(Duration::from_millis(1 + random::below(4_000))),
             Operation::BreakDisk => self.break_disk(),

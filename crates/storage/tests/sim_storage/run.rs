@@ -219,7 +219,7 @@ impl Run {
     }
 
     /// A device has failed: only a restart of the machine makes what it holds certain again.
-    fn must_reboot(&self) -> bool {
+    pub(crate) fn must_reboot(&self) -> bool {
         self.manager().log_dirs().iter().any(|dir| dir.check_online().is_err())
     }
 

@@ -20,7 +20,9 @@ pub(super) struct TopicIds(BTreeMap<String, (Uuid, String)>);
 
 impl TopicIds {
     pub(super) fn check(&mut self, dir: &Path, name: &str, reporter: &mut Reporter<'_>) {
-        let DirKind::Partition { topic, .. } = parse_partition_dir(name) else { return };
+        let (DirKind::Partition { topic, .. } | DirKind::Future { topic, .. }) = parse_partition_dir(name) else {
+            return;
+        };
         let file = dir.join(partition_metadata::FILE_NAME);
         match partition_metadata::read(dir) {
             Ok(Some(id)) => {

@@ -1,0 +1,62 @@
+//! A partition that moves to another directory, a step at a time: nobody who uses it must notice.
+
+use std::sync::Arc;
+
+use ottla_env::sim::{is_dying, note};
+use ottla_storage::{Copied, CopyError};
+
+use crate::chance;
+use crate::run::{End, Run};
+
+impl Run {
+    /// Begins a move, copies on, calls it off, or lets the copy take its log's place.
+    pub(crate) fn move_on(&mut self, at: usize) {
+        let (topic, partition) = (self.parts[at].topic, self.parts[at].partition);
+        let (manager, log) = (Arc::clone(self.manager()), self.log(at));
+        let Some(future) = manager.future(topic, partition) else {
+            let dirs = manager.log_dirs();
+            let made = manager.create_future(topic, partition, &dirs[chance(dirs.len() as u64)]);
+            let _told = self.heard(made.map_err(CopyError::from));
+            return;
+        };
+        if chance(12) == 0 {
+            let _told = self.heard(manager.delete_future(topic, partition).map_err(CopyError::from));
+            return;
+        }
+        for _ in 0..=chance(12) {
+            let max_bytes = u32::try_from(1 + chance(4_000)).expect("small");
+            let Some(copied) = self.heard(future.copy_from(&log, max_bytes)) else { return };
+            if copied == Copied::CaughtUp {
+                self.parts[at].may_note();
+                let replacement = manager.replacement(topic, partition).expect("both are there");
+                let finished = replacement.finish();
+                drop(log);
+                let finished = self.heard(finished.map_err(CopyError::from));
+                if let Some(finished) = finished {
+                    note(&format!("it moved to {}", future.dir().path().display()));
+                    assert!(finished.is_some_and(|log| Arc::ptr_eq(&log, &future)), "nothing came between");
+                }
+                return;
+            }
+        }
+    }
+
+    fn heard<T>(&mut self, result: Result<T, CopyError>) -> Option<T> {
+        if is_dying() {
+            self.die();
+            return None;
+        }
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        note(&format!("the move failed: {error}"));
+        assert!(self.must_reboot() || error.may_pass(), "{error}, but every directory is online");
+        let gone = |part: &crate::model::Part| self.manager().get(part.topic, part.partition).is_none();
+        if self.parts.iter().any(|part| part.exists && gone(part)) {
+            // Between the two renames: only a start can tell.
+            self.restart(End::PowerCut);
+        }
+        None
+    }
+}
