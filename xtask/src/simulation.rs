@@ -46,7 +46,9 @@ fn replay(name: &str, seed: &str, bug: Option<&str>) -> Result<()> {
         bail!("{seed:?} is no seed: a number is expected");
     }
     let one = BTreeSet::from([named(name)?]);
-    let mut cmd = tests(&one, &[])?.args(["--", "--nocapture", "--test-threads=1", "--skip", "can_be_replayed"]);
+    let mut cmd = tests(&one, &[])?.args(["--", "--nocapture", "--test-threads=1"]);
+    // Those that choose their seeds themselves.
+    cmd = cmd.args(["--skip", "can_be_replayed", "--skip", "planted_bug"]);
     cmd = cmd.env("OTTLA_SEED", seed).env("OTTLA_SIM_TRACE", "effects");
     if let Some(bug) = bug {
         cmd = cmd.env("OTTLA_PLANTED", bug);

@@ -5,6 +5,7 @@
 mod arrows;
 mod docs;
 mod map;
+mod planted;
 mod served;
 mod sizes;
 mod source;
@@ -27,6 +28,7 @@ fn complaints(root: &Path) -> Result<Vec<String>> {
     all.extend(docs::check(&tree));
     all.extend(sizes::check(&tree));
     all.extend(served::check(&tree));
+    all.extend(planted::check(&tree));
     Ok(all)
 }
 

@@ -2,6 +2,7 @@
 //! look at every byte.
 
 use ottla_env::fs::File;
+use ottla_env::planted;
 use ottla_protocol::record_batch::{HEADER_BYTES, entry_size};
 
 use crate::batch_scan::{BatchAt, check_crc, read_head};
@@ -75,7 +76,7 @@ impl<'a> BatchReader<'a> {
         }
         let batch = self.rest().get(..size).unwrap_or_default();
         match read_head(batch) {
-            Ok(header) if check_crc(batch) => {
+            Ok(header) if check_crc(batch) || planted::is("no checksum is looked at") => {
                 self.done += size;
                 Ok(Step::Batch(BatchAt { position: at, header }))
             }

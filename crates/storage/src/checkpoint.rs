@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_env::fs;
+use ottla_env::{fs, planted};
 use parking_lot::Mutex;
 
 use crate::error::StorageError;
@@ -39,6 +39,9 @@ pub fn write(path: &Path, offsets: &Offsets) -> Result<(), StorageError> {
     let mut text = format!("0\n{}\n", offsets.len());
     for ((topic, partition), offset) in offsets {
         text.push_str(&format!("{topic} {partition} {offset}\n"));
+    }
+    if planted::is("a checkpoint is renamed before it is synced") {
+        return Ok(fs::replace_unsynced(path, text)?);
     }
     Ok(fs::write_atomically(path, text)?)
 }

@@ -114,8 +114,14 @@ impl<const N: usize> EntryFile<N> {
 
     /// Writes what is pending and waits until the device has everything that this process has changed.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.write_pending()?;
+        self.sync_written()
+    }
+
+    /// Waits until the device has what this process has changed in the file. What is pending stays in memory, so that it
+    /// takes no space.
+    pub(crate) fn sync_written(&self) -> Result<(), StorageError> {
         let mut tail = self.tail.lock();
-        self.write_out(&mut tail)?;
         if !tail.unsynced {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use ottla_env::fs;
+use ottla_env::{fs, planted};
 
 use crate::access::Access;
 use crate::batch_scan::{BatchAt, read_batch};
@@ -92,7 +92,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     }
     let mut report = RecoveryReport::default();
     let from = if broken.is_some() { 0 } else { plan.recovery_point };
-    if !plan.clean_shutdown || broken.is_some() {
+    if (!plan.clean_shutdown && !planted::is("nothing is scanned after a crash")) || broken.is_some() {
         let scope = Scope { from, durable: plan.recovery_point };
         recovery::recover(plan, scope, &mut segments, &mut epochs, &mut report)?;
     }
@@ -111,6 +111,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     // Of what was scanned, the markers behind the recovery point are noted again.
     let scanned_from = if plan.clean_shutdown { rescanned } else { Some(0) };
     let trusted = scanned_from.map_or(log_end_offset, |from| plan.recovery_point.max(from).min(log_end_offset));
+    let trusted = if planted::is("a snapshot of what was lost is believed") { log_end_offset } else { trusted };
     let unsound = forget_unsound_aborted(plan, &segments, &files)?;
     let trusted = unsound.map_or(trusted, |base| trusted.min(base));
     let producers = load_producers(&segments, &snapshots, trusted, log_start_offset, |next| plan.bounds(next))?;
@@ -350,6 +351,7 @@ pub(crate) fn load_producers(
     // A snapshot from before the first segment cannot be brought up to date; a crash may have brought it back.
     snapshots.remove_before(segments.first().map_or(0, |segment| segment.base_offset()))?;
     let (mut from, mut state) = snapshots.latest(trusted)?.unwrap_or((log_start_offset, ProducerState::default()));
+    from += i64::from(planted::is("producers are replayed from one offset behind the snapshot"));
     for segment in segments.from(from) {
         if segment.next_offset() <= from {
             continue;

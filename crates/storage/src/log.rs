@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use ottla_env::time;
+use ottla_env::{planted, time};
 use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
@@ -163,7 +163,8 @@ impl Log {
                 "records that consumers may have seen are gone: the log ends before its high watermark. It goes on at its end"
             );
         }
-        let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, loaded.log_end_offset);
+        let most = if planted::is("a high watermark above the log end") { i64::MAX } else { loaded.log_end_offset };
+        let high_watermark = options.high_watermark.clamp(loaded.log_start_offset, most);
         let mut producers = loaded.producers;
         producers.set_high_watermark(high_watermark);
         let log = Arc::new(Self {
@@ -271,7 +272,8 @@ impl Log {
     pub fn last_stable_offset(&self) -> i64 {
         // Of a transaction that began below the log start, what is left begins there.
         let first_unstable = self.first_unstable.load(Ordering::Acquire).max(self.log_start_offset());
-        self.high_watermark().min(first_unstable)
+        let is_past = planted::is("the last stable offset passes open transactions");
+        if is_past { self.high_watermark() } else { self.high_watermark().min(first_unstable) }
     }
 
     /// Records below survive a loss of power.

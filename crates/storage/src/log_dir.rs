@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ottla_env::fs::{self, FileLock};
+use ottla_env::planted;
 use ottla_protocol::Uuid;
 use parking_lot::Mutex;
 
@@ -186,7 +187,7 @@ impl LogDir {
     pub(crate) fn sync_names(&self) -> Result<(), StorageError> {
         // Held over the sync: whoever comes second must not take it for done.
         let mut dirty = self.names_dirty.lock();
-        if *dirty {
+        if *dirty && !planted::is("the names of logs are not synced") {
             fs::sync_dir(&self.path)?;
             *dirty = false;
         }

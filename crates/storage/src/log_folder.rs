@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ottla_env::fs;
+use ottla_env::{fs, planted};
 use ottla_protocol::Uuid;
 use parking_lot::RwLock;
 
@@ -89,7 +89,9 @@ impl LogFolder {
             return Ok(());
         }
         let path = self.path();
-        partition_metadata::sync(&path)?;
+        if !planted::is("a flush without partition.metadata") {
+            partition_metadata::sync(&path)?;
+        }
         fs::sync_dir(&path)?;
         self.dir.sync_names()?;
         self.unsettled.store(false, Ordering::Release);

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use ottla_env::collections::HashMap;
+use ottla_env::planted;
 use ottla_protocol::control_record::ControlRecordType;
 use ottla_protocol::record_batch::{self, BatchHeader, NO_SEQUENCE};
 
@@ -64,7 +65,7 @@ impl ProducerEntry {
     /// A producer of which at most one batch is known.
     pub(crate) fn new(epoch: i16, timestamp: i64, last: Option<BatchMemory>) -> Self {
         let mut window = [BatchMemory::default(); WINDOW];
-        let len = usize::from(last.is_some());
+        let len = usize::from(last.is_some() && !planted::is("a batch is taken twice after a start"));
         if let (Some(first), Some(last)) = (window.first_mut(), last) {
             *first = last;
         }
@@ -92,7 +93,8 @@ impl ProducerEntry {
     }
 
     fn remember(&mut self, batch: BatchMemory) {
-        if self.len == WINDOW {
+        let window = if planted::is("a window of four batches") { WINDOW - 1 } else { WINDOW };
+        if self.len == window {
             self.window.rotate_left(1);
         } else {
             self.len += 1;
@@ -177,7 +179,7 @@ impl ProducerState {
         }
         let last = if entry.epoch == header.producer_epoch { entry.last_sequence() } else { NO_SEQUENCE };
         let follows = if last == i32::MAX { 0 } else { last + 1 };
-        if header.base_sequence != follows {
+        if header.base_sequence != follows && !planted::is("a gap in the sequence is taken") {
             return Err(AppendError::OutOfOrderSequence {
                 producer_id: header.producer_id,
                 epoch: header.producer_epoch,
@@ -194,6 +196,7 @@ impl ProducerState {
     /// Whether the producer's epoch is over.
     pub(crate) fn check_epoch(&self, header: &BatchHeader) -> Result<(), AppendError> {
         match self.producers.get(&header.producer_id) {
+            Some(_) if planted::is("a fenced producer goes on") => Ok(()),
             Some(entry) if header.producer_epoch < entry.epoch => Err(AppendError::InvalidProducerEpoch {
                 producer_id: header.producer_id,
                 epoch: header.producer_epoch,
@@ -224,7 +227,7 @@ impl ProducerState {
                 current: entry.epoch,
             });
         }
-        if marker.coordinator_epoch < entry.coordinator_epoch {
+        if marker.coordinator_epoch < entry.coordinator_epoch && !planted::is("a fenced coordinator goes on") {
             return Err(AppendError::CoordinatorFenced {
                 producer_id: header.producer_id,
                 epoch: marker.coordinator_epoch,
@@ -265,8 +268,13 @@ impl ProducerState {
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.timestamp = header.max_timestamp;
         let first_offset = entry.transaction_start.take()?;
+        if planted::is("a marker ends no transaction") {
+            return None;
+        }
         self.ongoing.remove(&first_offset);
-        self.unreplicated.insert(first_offset, header.last_offset());
+        if !planted::is("a marker counts before it is replicated") {
+            self.unreplicated.insert(first_offset, header.last_offset());
+        }
         let last_stable_offset = self.ongoing.first_key_value().map_or(header.next_offset(), |(first, _)| *first);
         (!marker.commit).then_some(AbortedTransaction {
             producer_id: header.producer_id,

@@ -1,5 +1,7 @@
 //! Which segments are given up: a pure decision over facts. The log acts on it.
 
+use ottla_env::planted;
+
 /// What the decision needs to know of a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SegmentFacts {
@@ -37,9 +39,11 @@ pub(crate) fn expired(segments: &[SegmentFacts], limits: &Limits) -> usize {
         let by_start = segment.end_offset <= limits.log_start_offset;
         let by_time =
             limits.retention_ms >= 0 && limits.now_ms.saturating_sub(segment.largest_timestamp) > limits.retention_ms;
-        let by_size = segment.size <= excess;
+        let by_size =
+            if planted::is("retention takes one segment too many") { excess > 0 } else { segment.size <= excess };
         let is_empty_end = segment.size == 0 && count + 1 == segments.len();
-        if segment.end_offset > limits.high_watermark || is_empty_end || !(by_start || by_time || by_size) {
+        let is_above = segment.end_offset > limits.high_watermark && !planted::is("retention above the high watermark");
+        if is_above || is_empty_end || !(by_start || by_time || by_size) {
             break;
         }
         excess = excess.saturating_sub(segment.size);

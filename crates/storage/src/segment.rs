@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ottla_env::fs::File;
+use ottla_env::planted;
 use ottla_protocol::record_batch::{BatchError, NO_TIMESTAMP};
 use parking_lot::Mutex;
 
@@ -262,6 +263,9 @@ impl Segment {
                 self.next_offset.store(next_offset, Ordering::Release);
                 Ok(())
             }
+            Err(error) if planted::is("half a batch stays where a write failed") => {
+                Err(WriteFailed { error, undone: true })
+            }
             Err(error) => Err(WriteFailed { error, undone: self.truncate_files(position, first_offset).is_ok() }),
         }
     }
@@ -328,7 +332,12 @@ impl Segment {
 
     /// Waits until the device has all batches, and the transactions that they abort.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
-        self.file()?.sync_data()?;
+        let file = self.file()?;
+        if planted::is("a failed sync is passed over") {
+            let _failed = file.sync_data();
+        } else if !planted::is("a flush without a sync") {
+            file.sync_data()?;
+        }
         self.sync_aborted()
     }
 
@@ -336,7 +345,7 @@ impl Segment {
     pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
         self.offsets.file().write_pending()?;
         self.times.file().write_pending()?;
-        self.aborted.file().write_pending()
+        self.write_aborted()
     }
 
     /// Waits until the device has the indexes too.

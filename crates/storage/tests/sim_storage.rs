@@ -4,6 +4,8 @@
 //! ```text
 //!   cargo xtask sim storage 7        one run, with all that happens in it
 //! ```
+//! A model that objects to nothing proves nothing: `sim_storage/planted.rs` makes the storage break each of its promises.
+//!
 //! `OTTLA_SEEDS` (how many) and `OTTLA_FIRST_SEED` choose a range; a failure prints its seed.
 #![cfg(sim)]
 
@@ -19,10 +21,14 @@ mod model;
 mod moves;
 #[path = "sim_storage/operations.rs"]
 mod operations;
+#[path = "sim_storage/planted.rs"]
+mod planted;
 #[path = "sim_storage/run.rs"]
 mod run;
 #[path = "sim_storage/settings.rs"]
 mod settings;
+#[path = "sim_storage/stories.rs"]
+mod stories;
 #[path = "sim_storage/transactions.rs"]
 mod transactions;
 

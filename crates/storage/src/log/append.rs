@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_env::{task, time};
+use ottla_env::{planted, task, time};
 use ottla_protocol::record_batch::{self, BatchHeader};
 
 use super::{Log, recompress};
@@ -167,10 +167,13 @@ impl Log {
         let segment = self.segment_for(appender, batches.len(), first_offset, summary, config, now_ms);
         let segment = self.or_offline_unless_full(segment)?;
         segment.reserve_ahead(batches.len() as u64, config.reserve_bytes);
+        if planted::is("acknowledged before it is written") {
+            self.log_end_offset.store(summary.last_offset + 1, Ordering::Release);
+        }
         if let Err(WriteFailed { error, undone }) = segment.append(batches, config.index_interval_bytes) {
             if !undone {
                 self.folder.dir.set_offline(&format!("a failed write could not be taken back: {error}"));
-            } else if !error.may_pass() {
+            } else if !error.may_pass() && !planted::is("a failed write is taken for a full disk") {
                 // Only want of space or descriptors passes; a device that fails once is not trusted again.
                 self.folder.dir.set_offline(&error.to_string());
             }
@@ -190,7 +193,8 @@ impl Log {
     fn note(&self, appender: &mut Appender, segment: &Segment, batches: &[u8]) -> Result<(), StorageError> {
         let mut latest = self.latest_epoch();
         for (header, batch) in record_batch::batches(batches).flatten() {
-            if latest.is_none_or(|latest| header.partition_leader_epoch > latest) {
+            let is_noted = planted::is("only elections note a leader epoch");
+            if !is_noted && latest.is_none_or(|latest| header.partition_leader_epoch > latest) {
                 self.note_epoch(header.partition_leader_epoch, header.base_offset);
                 latest = Some(header.partition_leader_epoch);
             }
@@ -226,6 +230,7 @@ impl Log {
             // between two segments is always a loss. Unless the segment's relative offsets could not span it.
             let end = self.log_end_offset();
             let spans = i32::try_from(summary.last_offset - end).is_ok();
+            let spans = spans && !planted::is("a gap of the leader's between two segments");
             return self.roll_at(appender, &active, if spans { end } else { first_offset }, config, now_ms);
         }
         Ok(active)
@@ -241,10 +246,14 @@ impl Log {
         now_ms: i64,
     ) -> Result<Arc<Segment>, StorageError> {
         active.close_for_appends()?;
+        if planted::is("a roll loses the aborted transactions") {
+            active.forget_aborted()?;
+        }
         // If the first segment's name were lost and not the second's, the log would seem to begin there.
         self.folder.settle()?;
         // Also if it fails: names were made and removed.
         self.names_dirty.store(true, Ordering::Release);
+        let base_offset = base_offset + i64::from(planted::is("a roll one offset off"));
         let segment = Arc::new(create_segment(&self.folder, base_offset, config, now_ms)?);
         appender.pending_snapshots.push((base_offset, producer_snapshot::encode(&appender.producers)));
         if appender.pending_snapshots.len() > PENDING_SNAPSHOTS_MAX {
@@ -310,7 +319,8 @@ fn check_replicated(batches: &[u8]) -> Result<Summary, AppendError> {
     let mut iter = record_batch::batches(batches);
     for item in &mut iter {
         let (header, batch) = item.map_err(|e| not_a_batch(&e))?;
-        if !record_batch::check_crc(batch) || header.last_offset_delta < 0 {
+        let is_sound = record_batch::check_crc(batch) || planted::is("a follower believes its leader's bytes");
+        if !is_sound || header.last_offset_delta < 0 {
             return Err(AppendError::Corrupt(format!("the batch at offset {} is broken", header.base_offset)));
         }
         if let Some(before) = summary
@@ -391,7 +401,9 @@ fn number(batches: &mut [u8], first_offset: i64, leader_epoch: i32) {
     while let Ok(header) = BatchHeader::read(rest) {
         let Some((batch, after)) = std::mem::take(&mut rest).split_at_mut_checked(header.size_bytes()) else { return };
         record_batch::set_base_offset(batch, offset);
-        record_batch::set_leader_epoch(batch, leader_epoch);
+        if !planted::is("batches keep the producer's leader epoch") {
+            record_batch::set_leader_epoch(batch, leader_epoch);
+        }
         offset += i64::from(header.last_offset_delta) + 1;
         rest = after;
     }

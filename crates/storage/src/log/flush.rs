@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ottla_env::{fs, time};
+use ottla_env::{fs, planted, time};
 
 use super::Log;
 use crate::config::LogConfig;
@@ -37,6 +37,15 @@ impl Log {
         let segments: Vec<_> = self.segments.read().from(self.flushed_offset() - 1).cloned().collect();
         let active = segments.len().saturating_sub(1);
         for (n, segment) in segments.iter().enumerate() {
+            if n < active && planted::is("a flush of the active segment only") {
+                continue;
+            }
+            // For this there may be no space, and then there is at the next flush.
+            if n < active {
+                segment.write_indexes()?
+            } else {
+                segment.write_aborted()?
+            }
             // No exception for a full device here: what a failed sync has made of earlier writes is unknown.
             self.or_offline(segment.sync())?;
             if n < active {
@@ -45,7 +54,7 @@ impl Log {
         }
         self.write_epochs()?;
         self.folder.settle()?;
-        if self.names_dirty.swap(false, Ordering::AcqRel) {
+        if self.names_dirty.swap(false, Ordering::AcqRel) && !planted::is("a flush without the names of segments") {
             fs::sync_dir(self.path())?;
         }
         // Told before anybody is answered.
@@ -85,7 +94,8 @@ impl Log {
         let end = self.log_end_offset();
         let flush_messages = self.config.read().flush_messages;
         let flushed = self.flushed_offset();
-        if end.saturating_sub(flushed) < flush_messages { end } else { flushed }
+        let is_early = planted::is("acknowledged before it is synced");
+        if is_early || end.saturating_sub(flushed) < flush_messages { end } else { flushed }
     }
 
     /// Whether `flush.messages` asks for a sync now.
@@ -153,7 +163,9 @@ impl Log {
         let (offset, snapshot) = {
             let appender = self.appender.lock();
             let offset = self.log_end_offset();
-            if self.flushed_offset() >= offset && (self.snapshots.has(offset) || offset == self.log_start_offset()) {
+            let is_noted = self.snapshots.has(offset) || offset == self.log_start_offset();
+            // A roll that nothing was appended behind has left an entry for the time index, and a name.
+            if self.flushed_offset() >= offset && is_noted && !self.flush_wanted.load(Ordering::Acquire) {
                 drop(appender);
                 return self.or_offline_unless_full(self.write_epochs());
             }
@@ -192,7 +204,8 @@ impl Log {
     pub(crate) fn is_dirty(&self) -> bool {
         let end = self.log_end_offset();
         let noted = self.snapshots.has(end) || end == self.log_start_offset();
-        self.flushed_offset() < end || !noted || self.epochs_dirty.load(Ordering::Acquire)
+        let is_changed = self.epochs_dirty.load(Ordering::Acquire) || self.flush_wanted.load(Ordering::Acquire);
+        self.flushed_offset() < end || !noted || is_changed
     }
 
     /// As [`Self::close`], without a sync: the caller syncs the whole file system, and notes it by [`Self::note_synced`].
@@ -208,7 +221,8 @@ impl Log {
             let appender = self.appender.lock();
             (self.log_end_offset(), producer_snapshot::encode(&appender.producers))
         };
-        let segments: Vec<_> = self.segments.read().from(self.flushed_offset()).cloned().collect();
+        // Also the segment that ends there, as in a flush.
+        let segments: Vec<_> = self.segments.read().from(self.flushed_offset() - 1).cloned().collect();
         for (n, segment) in segments.iter().enumerate() {
             if n + 1 == segments.len() {
                 segment.close_for_appends()?;

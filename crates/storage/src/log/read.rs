@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ottla_env::planted;
+
 use super::Log;
 use super::verify::Unverified;
 use crate::access::Access;
@@ -152,6 +154,13 @@ impl Log {
             // The search itself may have met the damage first, and have found what lies behind it.
             check_damage(&current, fetch_offset)?;
             match found {
+                Ok(Found::Slice(slice, _))
+                    if slice.len < wanted.max_bytes
+                        && self.segments.read().after(current.base_offset()).is_some_and(|next| next.size() > 0)
+                        && planted::is("what is left of the budget goes to the next segment") =>
+                {
+                    segment = self.segments.read().after(current.base_offset()).cloned();
+                }
                 Ok(Found::Slice(slice, unverified)) => {
                     if wanted.committed {
                         info.aborted_transactions = self.aborted_within(&current, fetch_offset, &slice, access)?;
@@ -237,7 +246,8 @@ impl Log {
         }
         let to = segment.offset_at(slice.position + u64::from(slice.len), access)?;
         for segment in segments {
-            if segment.aborted_within(from, to, access, &mut found)? {
+            let is_found = segment.aborted_within(from, to, access, &mut found)?;
+            if is_found || planted::is("aborted transactions of one segment only") {
                 break;
             }
         }

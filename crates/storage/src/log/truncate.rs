@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_env::{fs, random, time};
+use ottla_env::{fs, planted, random, time};
 
 use super::Log;
 use crate::error::StorageError;
@@ -33,15 +33,19 @@ impl Log {
         self.interrupt_cleaning();
         self.tell_copy_of_cut(offset);
         self.or_offline(self.cut_files(offset))?;
-        if self.epochs.write().truncate_from_end(offset) {
+        if !planted::is("a truncation keeps the leader epochs") && self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
         }
         self.or_offline(self.snapshots.remove_after(offset))?;
         appender.pending_snapshots.retain(|(at, _)| *at <= offset);
         let bounds = |next_segment| Bounds { next_segment, may_have_gap: true, compacted: true, given: offset };
         let loaded = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset(), bounds);
-        appender.producers = self.or_offline(loaded)?;
-        self.high_watermark.fetch_min(offset, Ordering::AcqRel);
+        if !planted::is("a truncation keeps the producers") {
+            appender.producers = self.or_offline(loaded)?;
+        }
+        if !planted::is("a truncation keeps the high watermark") {
+            self.high_watermark.fetch_min(offset, Ordering::AcqRel);
+        }
         appender.producers.set_high_watermark(self.high_watermark());
         self.note_unstable(&appender);
         self.log_start_offset.fetch_min(offset, Ordering::AcqRel);
@@ -52,8 +56,10 @@ impl Log {
     /// The recovery point first, then the segments behind the cut, durably, then the end of the one that is cut: a crash in
     /// between leaves a log that is longer, never one with a gap or with records that only seem to be synced.
     fn cut_files(&self, offset: i64) -> Result<(), StorageError> {
-        self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
-        self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
+        if !planted::is("a truncation keeps the recovery point") {
+            self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
+            self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
+        }
         self.folder.dir.log_starts.lower(&self.topic, self.partition, offset)?;
         self.folder.dir.cleaned.lower(&self.topic, self.partition, offset)?;
         let removed = self.segments.write().split_off(offset + 1);
@@ -116,7 +122,7 @@ impl Log {
     /// When it lies above the log end, or cannot be noted.
     pub fn delete_records_before(&self, offset: i64) -> Result<(), StorageError> {
         self.check_log_start(offset)?;
-        if offset > self.log_start_offset() {
+        if offset > self.log_start_offset() && !planted::is("deleted records are not noted") {
             let raised = self.folder.dir.log_starts.raise(&self.topic, self.partition, offset);
             self.or_offline_unless_full(raised)?;
         }
@@ -170,7 +176,9 @@ impl Log {
             return Ok(0);
         }
         let gone = all.get(..count).unwrap_or_default();
-        if let (Some(active), true) = (all.last(), count == all.len()) {
+        if let (Some(active), true) = (all.last(), count == all.len())
+            && !planted::is("retention takes the active segment")
+        {
             let end = self.log_end_offset();
             let rolled = self.roll_at(&mut appender, active, end, &config, now_ms);
             self.or_offline_unless_full(rolled)?;

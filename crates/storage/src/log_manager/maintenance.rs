@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_env::{task, time};
+use ottla_env::{planted, task, time};
 
 use super::LogManager;
 use crate::checkpoint::Offsets;
@@ -158,6 +158,11 @@ impl LogManager {
 
     /// Flushes changed logs and notes how far each is synced.
     pub(super) fn checkpoint(&self, dir: &Arc<LogDir>) {
+        if planted::is("the recovery point is noted before the flush") {
+            let logs = self.logs_in(dir);
+            let noted = dir.recovery_points.replace(|| offsets(&logs, |log| Some(log.log_end_offset())));
+            or_offline(dir, noted);
+        }
         for log in self.logs_in(dir) {
             if let Err(error) = log.checkpoint() {
                 told(&log, "checkpoint", &error);
@@ -186,7 +191,10 @@ impl LogManager {
 
     pub(super) fn write_log_starts(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
         let logs = self.logs_in(dir);
-        let moved = |log: &Log| Some(log.log_start_offset()).filter(|start| *start > log.first_segment_offset());
+        let is_forgotten = planted::is("the log start is forgotten");
+        let moved = |log: &Log| {
+            Some(log.log_start_offset()).filter(|start| *start > log.first_segment_offset() && !is_forgotten)
+        };
         dir.log_starts.replace(|| offsets(&logs, moved))
     }
 

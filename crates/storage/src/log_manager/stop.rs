@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ottla_env::fs;
+use ottla_env::{fs, planted};
 
 use super::LogManager;
 use crate::clean_shutdown;
@@ -52,6 +52,9 @@ impl LogManager {
 
     fn stop_dir(&self, dir: &Arc<LogDir>, broker_epoch: i64) -> Result<(), StorageError> {
         dir.check_online()?;
+        if planted::is("the mark of a clean stop before the flush") {
+            clean_shutdown::write(dir.path(), broker_epoch)?;
+        }
         let logs = self.logs_in(dir);
         let (changed, unchanged): (Vec<_>, Vec<_>) = logs.into_iter().partition(|log| log.is_dirty());
         let threads = self.options.recovery_threads;

@@ -1,5 +1,7 @@
 //! The segment's part in transactions: those whose ABORT marker lies in it.
 
+use ottla_env::planted;
+
 use super::Segment;
 use crate::access::Access;
 use crate::error::StorageError;
@@ -37,8 +39,14 @@ impl Segment {
         self.aborted.remove()
     }
 
+    /// Writes what of the transaction index is in memory only.
+    pub(crate) fn write_aborted(&self) -> Result<(), StorageError> {
+        self.aborted.file().write_pending()
+    }
+
     /// Waits until the device has the transaction index, if there is one.
     pub(crate) fn sync_aborted(&self) -> Result<(), StorageError> {
-        if self.aborted.is_empty() { Ok(()) } else { self.aborted.file().sync() }
+        let is_done = self.aborted.is_empty() || planted::is("a flush without the aborted transactions");
+        if is_done { Ok(()) } else { self.aborted.file().sync() }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ottla_env::fs::File;
+use ottla_env::planted;
 use ottla_protocol::record_batch::{BatchHeader, NO_TIMESTAMP};
 
 use super::Segment;
@@ -138,7 +139,11 @@ impl Segment {
         let mut cut = start;
         let mut scanner = self.scanner(file, start, size).with(access);
         while let Some(at) = scanner.next()? {
-            if at.end() > limit || at.header.next_offset() > end_offset {
+            let begins_below = planted::is("a reader sees a batch that begins below its bound");
+            let last = if begins_below { at.header.base_offset } else { at.header.last_offset() };
+            let begins_within = planted::is("a batch that begins within the budget");
+            let end = if begins_within { at.position } else { at.end() };
+            if end > limit || last >= end_offset {
                 break;
             }
             cut = at.end();
@@ -250,6 +255,9 @@ impl Segment {
         };
         let Some(first) = first else { return Ok(None) };
         let mut scanner = self.scanner(&file, first.position, size);
+        if planted::is("a search by time begins one batch too late") {
+            scanner.next()?;
+        }
         while let Some(at) = scanner.next()? {
             if at.header.max_timestamp >= timestamp && at.header.record_count > 0 {
                 return Ok(Some((file, at)));

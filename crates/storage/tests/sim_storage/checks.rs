@@ -35,8 +35,8 @@ impl Part {
     }
 
     /// A fetch brings the batches from its offset on, whole, in order, within its bounds; and something if there is
-    /// anything.
-    pub(crate) fn check_fetch(&self, log: &Log, fetch: Fetch) {
+    /// anything. Where the next one begins.
+    pub(crate) fn check_fetch(&self, log: &Log, fetch: Fetch) -> Option<i64> {
         let result = if fetch.committed {
             let read = log.read_committed(fetch.offset, fetch.budget, fetch.at_least_one);
             read.and_then(|mut info| log.verify(&mut info).map(|()| info))
@@ -45,7 +45,7 @@ impl Part {
         };
         if !(self.start..=self.end).contains(&fetch.offset) {
             assert!(matches!(result, Err(ReadError::OffsetOutOfRange { .. })), "{fetch:?}: {result:?}");
-            return;
+            return None;
         }
         let info = result.unwrap_or_else(|error| panic!("{fetch:?}: {error}"));
         let bound = fetch.bound.min(self.end);
@@ -54,7 +54,7 @@ impl Part {
         let Some(first) = wanted.first().filter(|batch| fetch.offset < bound && batch.header.next_offset() <= bound)
         else {
             assert!(found.is_empty(), "{fetch:?} finds {} batches, there is nothing", found.len());
-            return;
+            return None;
         };
         let fits = first.header.size_bytes() <= fetch.budget as usize;
         assert_eq!(!found.is_empty(), fits || fetch.at_least_one, "{fetch:?}: the first is {:?}", first.header);
@@ -65,6 +65,17 @@ impl Part {
         }
         if fetch.committed && fetch.bound <= self.transactions().last_stable(self.high_watermark) {
             self.check_committed(wanted, &found, &info);
+        }
+        found.last().map(|last| last.header.next_offset())
+    }
+
+    /// As a consumer of committed records that begins at the start.
+    pub(crate) fn check_all_committed(&self, log: &Log) {
+        let mut next = Some(self.start);
+        while let Some(offset) = next {
+            let bound = log.last_stable_offset();
+            let budget = 200 + u32::try_from(random::below(2_000)).expect("small");
+            next = self.check_fetch(log, Fetch { offset, budget, bound, at_least_one: true, committed: true });
         }
     }
 
@@ -100,6 +111,13 @@ impl Part {
         let found = log.offset_for_timestamp(timestamp).expect("looked up");
         let found = found.map(|found| (found.offset, found.timestamp));
         assert_eq!(found, wanted, "the first record from {timestamp} on; the log starts at {}", self.start);
+    }
+
+    /// The time of each batch leads to its record, or an earlier one.
+    pub(crate) fn check_times(&self, log: &Log) {
+        for batch in self.visible() {
+            self.check_time(log, batch.header.max_timestamp);
+        }
     }
 
     /// Every batch's epoch is known, and where an epoch ends.

@@ -45,6 +45,14 @@ pub(crate) fn once(sim: &Sim, scenario: impl FnOnce()) -> Result<(), String> {
     ended.map_err(|_| panic.unwrap_or_else(|| "a panic without a message".to_owned()))
 }
 
+/// The same work on each core, which shares it among its copies.
+pub(crate) fn on_all_cores(work: impl Fn() + Copy + Send) {
+    std::thread::scope(|scope| {
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        (0..workers).for_each(|_| drop(scope.spawn(work)));
+    });
+}
+
 /// Runs one scenario with many seeds; panics with what was noticed, and by which seed first.
 pub(crate) fn all(seeds: &[u64], scenario: impl Fn() + Sync) {
     let planted = std::env::var("OTTLA_PLANTED");
@@ -62,10 +70,7 @@ pub(crate) fn all(seeds: &[u64], scenario: impl Fn() + Sync) {
             }
         }
     };
-    std::thread::scope(|scope| {
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        (0..workers).for_each(|_| drop(scope.spawn(work)));
-    });
+    on_all_cores(work);
     let noticed = noticed.into_inner();
     let told: Vec<String> = noticed
         .values()

@@ -19,7 +19,7 @@ const IDEMPOTENT: [i64; 3] = [100, 101, 102];
 const TRANSACTIONAL: [i64; 3] = [200, 201, 202];
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Operation {
+pub(crate) enum Operation {
     Append,
     AppendIdempotent,
     AppendTransactional,
@@ -82,16 +82,25 @@ const USUAL: [(Operation, u64); 28] = [
     (Operation::Restart, 4),
 ];
 
+const OFTEN: u64 = 10;
+
 /// The mixture of one run.
 #[derive(Debug)]
 pub(crate) struct Weights(Vec<(Operation, u64)>);
 
 impl Weights {
-    pub(crate) fn draw() -> Self {
+    /// At random; these are done `OFTEN` times as often as usually.
+    pub(crate) fn draw(often: &[Operation]) -> Self {
         let vary = |weight: u64| weight * [0, 1, 2, 2, 4][chance(5)];
         let kept = |operation| matches!(operation, Operation::Append | Operation::Fetch | Operation::CreateTopic);
         let varied = |(operation, weight)| (operation, if kept(operation) { weight * 2 } else { vary(weight) });
-        Self(USUAL.map(varied).to_vec())
+        let mut drawn = USUAL.map(varied);
+        for ((operation, weight), (_, usual)) in drawn.iter_mut().zip(USUAL) {
+            if often.contains(operation) {
+                *weight = usual * OFTEN;
+            }
+        }
+        Self(drawn.to_vec())
     }
 
     fn next(&self) -> Operation {
@@ -131,7 +140,7 @@ impl Run {
             Operation::Replicate => self.replicate(at),
             Operation::Repeat => self.repeat(at),
             Operation::Refuse => self.refuse(at),
-            Operation::Fetch => self.parts[at].check_fetch(&self.log(at), self.parts[at].random_fetch(&self.log(at))),
+            Operation::Fetch => self.fetch(at),
             Operation::LookUp => self.look_up(at),
             Operation::RaiseHighWatermark => self.raise_high_watermark(at),
             Operation::Lead => self.lead(at),
@@ -381,6 +390,11 @@ impl Run {
         }
         let appended = log.append_as_follower(&damaged);
         assert!(matches!(appended, Err(AppendError::Corrupt(_))), "a damaged batch: {appended:?}");
+    }
+
+    fn fetch(&self, at: usize) {
+        let (part, log) = (&self.parts[at], self.log(at));
+        part.check_fetch(&log, part.random_fetch(&log));
     }
 
     fn look_up(&mut self, at: usize) {

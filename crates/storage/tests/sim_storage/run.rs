@@ -15,7 +15,7 @@ use ottla_storage::{AppendError, Log, LogConfig, LogManager, LogManagerOptions, 
 use parking_lot::Mutex;
 
 use crate::model::{Batch, Part};
-use crate::operations::Weights;
+use crate::operations::{Operation, Weights};
 use crate::{chance, settings};
 
 pub(crate) const TOPICS: [&str; 3] = ["a", "b-1", "c"];
@@ -93,13 +93,20 @@ pub(crate) struct Run {
     /// A stop or a start was cut short: some directories may bear the mark of a clean stop.
     mark_is_open: bool,
     full: bool,
+    /// Operations of some device fail.
+    broken: bool,
     /// Absent only between the end of one and the start of the next.
     manager: Option<Arc<LogManager>>,
 }
 
 /// One run from its seed.
 pub(crate) fn run() {
-    let mut run = Run::new();
+    run_with(&[]);
+}
+
+/// As [`run`], with some operations more often than others.
+pub(crate) fn run_with(often: &[Operation]) {
+    let mut run = Run::new(Weights::draw(often));
     run.start(None);
     for step in 0..20 + chance(60) {
         note(&format!("step {step}"));
@@ -110,7 +117,7 @@ pub(crate) fn run() {
 }
 
 impl Run {
-    fn new() -> Self {
+    fn new(weights: Weights) -> Self {
         let dirs: Vec<_> = (0..=chance(3)).map(|n| PathBuf::from(format!("/d{n}"))).collect();
         for (n, dir) in (0u8..).zip(&dirs) {
             fs::create_dir_all(dir).expect("created");
@@ -123,12 +130,13 @@ impl Run {
             dirs,
             parts: Vec::new(),
             configs: Configs::default(),
-            weights: Weights::draw(),
+            weights,
             coordinator_epoch: 0,
             topics_made: 0,
             broker_epoch: 0,
             mark_is_open: false,
             full: false,
+            broken: false,
             manager: None,
         }
     }
@@ -172,6 +180,8 @@ impl Run {
             Err(Failure::Storage(error)) => {
                 note(&format!("failed: {error}"));
                 if self.log(at).dir().check_online().is_err() {
+                    let is_append = matches!(open, InFlight::Append(_));
+                    assert!(self.broken || !is_append, "nothing is broken, but the directory went offline: {error}");
                     self.leave_open(at, open);
                 } else {
                     assert!(
@@ -236,6 +246,7 @@ impl Run {
         };
         let dir = &self.dirs[chance(self.dirs.len() as u64)];
         note(&format!("the device of {} fails: {faults:?}", dir.display()));
+        self.broken = true;
         host("main").set_disk_faults_below(dir, faults);
     }
 
@@ -246,7 +257,7 @@ impl Run {
     fn heal_disk(&mut self) {
         host("main").set_disk_faults(DiskFaults::default());
         host("main").set_disk_capacity(PLENTY);
-        self.full = false;
+        (self.full, self.broken) = (false, false);
     }
 
     /// The disk is as good as full, or has room again.
@@ -404,6 +415,7 @@ impl Run {
             if clean {
                 part.check_whole(&log);
                 assert_eq!(log.recovery_report().bytes_scanned, 0, "a clean start scans nothing");
+                part.check_times(&log);
                 part.restarted(&log);
             } else {
                 part.adopt(&log, end != Some(End::Killed));
@@ -412,6 +424,7 @@ impl Run {
             // A leadership ended with the process.
             part.epoch += 1;
             part.check_offsets(&log);
+            part.check_all_committed(&log);
             self.hear_promises(at);
             self.probe_producers(at);
         }
