@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_env::fs::{self, File};
@@ -23,18 +24,41 @@ fn options(dir: &Path) -> LogManagerOptions {
     }
 }
 
-/// What a killed process leaves: the files as they are.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("listed") {
-        let (from, to) = (from.join(&entry.name), to.join(&entry.name));
-        if entry.is_dir {
-            copy(&from, &to);
-        } else if entry.name != ".lock" {
-            // The flusher goes on: a snapshot may have given way to another.
-            let Ok(bytes) = fs::read(from) else { continue };
-            File::create(to).expect("made").write_all_at(&bytes, 0).expect("written");
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What a killed process leaves: the files as they are at one moment. The flusher goes on while they are read, until little
+/// enough is unflushed: it is one moment if they are the same a second time.
+fn files_at_once(dir: &Path) -> Files {
+    let mut before = files(dir, dir);
+    loop {
+        let after = files(dir, dir);
+        if before == after {
+            return after;
         }
+        before = after;
+        time::sleep_thread(std::time::Duration::from_millis(20));
+    }
+}
+
+fn files(root: &Path, dir: &Path) -> Files {
+    let mut found = Files::new();
+    // A directory, or a file, may have given way to another meanwhile.
+    for entry in fs::read_dir(dir).unwrap_or_default().into_iter().filter(|entry| entry.name != ".lock") {
+        let path = dir.join(&entry.name);
+        if entry.is_dir {
+            found.extend(files(root, &path));
+        } else if let Ok(bytes) = fs::read(&path) {
+            found.insert(path.strip_prefix(root).expect("below it").to_owned(), bytes);
+        }
+    }
+    found
+}
+
+fn write_out(files: &Files, root: &Path) {
+    for (name, bytes) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("in a directory")).expect("made");
+        File::create(path).expect("made").write_all_at(bytes, 0).expect("written");
     }
 }
 
@@ -58,7 +82,7 @@ fn after_a_kill_little_more_than_the_unflushed_tail_is_read() {
     }
     let unflushed = log.unflushed_bytes();
     let crashed = tempfile::tempdir().expect("a directory");
-    copy(temp.path(), crashed.path());
+    write_out(&files_at_once(temp.path()), crashed.path());
     let end = log.log_end_offset();
     drop(log);
 
