@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ottla_client::admin::OffsetSpec;
 use ottla_client::{ProducerRecord, TopicPartition};
+use ottla_env::fs;
 
-use crate::support::{Node, eventually, with_node};
+use crate::support::{Node, eventually, with_node, with_talkative_node};
 
 /// Cleaners that look all the time; segments that are done with the next record; everything is worth it.
 const EAGER: [(&str, &str); 3] =
@@ -128,4 +129,126 @@ fn records_stay_for_a_compaction_lag() {
         eventually("it is compacted", async || is_compacted(&left(&node, "soon").await)).await;
         assert_eq!(left(&node, "late").await.len(), WRITTEN);
     });
+}
+
+/// A cleaner that looks all the time and finds everything worth it, over segments that are closed when they are full.
+const BUSY: [(&str, &str); 2] = [EAGER[0], EAGER[2]];
+/// The least that a segment may hold, and that a cleaner thread takes for keys.
+const MEBIBYTE: &str = "1048576";
+const KEYS_MEMORY_MIN: &str = "1048577";
+/// That fit a hundredth of so much memory: a key takes 16 bytes.
+const KEYS_IN_A_HUNDREDTH: u64 = 655;
+
+/// Writes one closed segment of more than 900 keys, and gives what the first pass over it told.
+async fn first_pass(node: &Node) -> serde_json::Value {
+    node.create("t", &[COMPACT, ("segment.bytes", MEBIBYTE)]).await;
+    let producer = node.producer(&[("linger.ms", "5")]).await;
+    let value = [b'x'; 1_024];
+    let mut deliveries = Vec::new();
+    for n in 0..1_200 {
+        let key = format!("k{n}");
+        deliveries.push(producer.send(ProducerRecord::new("t", &value).with_key(key.as_bytes())).await.unwrap());
+    }
+    for delivery in deliveries {
+        delivery.wait().await.unwrap();
+    }
+    eventually("a pass over the closed segment", async || !node.told("log is compacted").is_empty()).await;
+    let pass = node.told("log is compacted").swap_remove(0);
+    assert!(pass["topic"] == "t" && pass["from"] == 0, "{pass}");
+    pass
+}
+
+/// Runs a scenario over the first pass of a cleaner with these properties.
+fn with_first_pass(properties: &[(&str, &str)], look: impl FnOnce(serde_json::Value)) {
+    with_talkative_node(&[&BUSY, properties].concat(), |node| async move { look(first_pass(&node).await) });
+}
+
+/// How many threads of that name the node has.
+#[allow(clippy::disallowed_methods, reason = "files of /proc have no length, by which those of a disk are read")]
+fn threads(node: &Node, name: &str) -> usize {
+    let tasks = format!("/proc/{}/task", node.server.id().unwrap());
+    let entries = fs::read_dir(&tasks).unwrap();
+    let is_named =
+        |task: &String| std::fs::read_to_string(format!("{tasks}/{task}/comm")).is_ok_and(|c| c.trim() == name);
+    entries.into_iter().map(|entry| entry.name).filter(is_named).count()
+}
+
+#[test]
+fn nothing_is_compacted_without_a_cleaner() {
+    let mut properties = EAGER.to_vec();
+    properties.push(("log.cleaner.enable", "false"));
+    with_node(&properties, |mut node| async move {
+        node.create("t", &[COMPACT]).await;
+        write(&node, "t").await;
+        assert_eq!((threads(&node, "log-maintenance"), threads(&node, "log-cleaner")), (1, 0));
+        assert_eq!(left(&node, "t").await.len(), WRITTEN);
+        node.server.stop().await.unwrap();
+        assert!(!fs::exists(node.server.data().join("cleaner-offset-checkpoint")));
+        let text = fs::read_to_string(node.server.properties_file()).unwrap();
+        let enabled = text.replace("log.cleaner.enable=false", "log.cleaner.enable=true");
+        fs::write_atomically(node.server.properties_file(), enabled).unwrap();
+        node.server.start().await.unwrap();
+        eventually("older values go", async || is_compacted(&left(&node, "t").await)).await;
+        assert_eq!(threads(&node, "log-cleaner"), 1);
+    });
+}
+
+#[test]
+fn cleaners_are_threads() {
+    let mut properties = EAGER.to_vec();
+    properties.push(("log.cleaner.threads", "3"));
+    with_node(&properties, |node| async move {
+        eventually("the cleaners start", async || threads(&node, "log-cleaner") == 3).await;
+        for topic in ["t0", "t1", "t2", "t3"] {
+            node.create(topic, &[COMPACT]).await;
+            write(&node, topic).await;
+        }
+        for topic in ["t0", "t1", "t2", "t3"] {
+            eventually("older values go", async || is_compacted(&left(&node, topic).await)).await;
+        }
+    });
+}
+
+#[test]
+fn a_pass_takes_as_many_keys_as_fit_the_buffer() {
+    let load = ("log.cleaner.io.buffer.load.factor", "0.01");
+    with_first_pass(&[load, ("log.cleaner.dedupe.buffer.size", KEYS_MEMORY_MIN)], |pass| {
+        assert_eq!((&pass["keys"], &pass["to"]), (&KEYS_IN_A_HUNDREDTH.into(), &KEYS_IN_A_HUNDREDTH.into()));
+    });
+    with_first_pass(&[load, ("log.cleaner.dedupe.buffer.size", "4194304")], |pass| {
+        assert!(pass["keys"].as_u64().unwrap() > 900, "{pass}");
+    });
+    // Every thread has its share.
+    let threads = ("log.cleaner.threads", "4");
+    with_first_pass(&[load, threads, ("log.cleaner.dedupe.buffer.size", "4194308")], |pass| {
+        assert_eq!(pass["keys"], KEYS_IN_A_HUNDREDTH, "{pass}");
+    });
+}
+
+#[test]
+fn the_buffer_is_filled_up_to_the_load_factor() {
+    let memory = ("log.cleaner.dedupe.buffer.size", KEYS_MEMORY_MIN);
+    with_first_pass(&[memory, ("log.cleaner.io.buffer.load.factor", "0.012")], |pass| {
+        assert_eq!(pass["keys"], 786, "{pass}");
+    });
+    with_first_pass(&[memory], |pass| assert!(pass["keys"].as_u64().unwrap() > 900, "{pass}"));
+}
+
+#[test]
+fn a_pass_reads_as_much_at_once_as_fits_the_buffer() {
+    // Half of it is for reading. A segment of a MiB is read twice.
+    let reads = |pass: &serde_json::Value| pass["reads"].as_u64().unwrap();
+    with_first_pass(&[("log.cleaner.io.buffer.size", "65536")], |pass| assert!(reads(&pass) >= 50, "{pass}"));
+    with_first_pass(&[], |pass| assert!((2..=16).contains(&reads(&pass)), "{pass}"));
+}
+
+#[test]
+fn a_pass_goes_no_faster_than_the_rate() {
+    with_first_pass(&[("log.cleaner.io.max.bytes.per.second", "4000000")], |pass| {
+        let field = |name: &str| pass[name].as_u64().unwrap();
+        let bytes = field("map_bytes_read") + field("bytes_read") + field("bytes_written");
+        assert!(bytes > 1_800_000, "{pass}");
+        assert!(field("throttled_ms") > 0 && field("ms") >= bytes / 4_000 - 50, "{pass}");
+    });
+    with_first_pass(&[], |pass| assert_eq!(pass["throttled_ms"], 0, "{pass}"));
 }

@@ -43,7 +43,10 @@ impl Pass<'_> {
         let mut reader = SourceReader::new(file, first.position, size, self.read_bytes);
         loop {
             self.check()?;
-            let Some((at, batch)) = reader.next()? else { return Ok(Ok(())) };
+            let Some((at, batch)) = reader.next()? else {
+                self.done.reads += reader.reads();
+                return Ok(Ok(()));
+            };
             let full = if at.header.is_control() && !is_legacy(&at.header) {
                 transactions.on_control(&at.header, Marker::read(batch));
                 Ok(())

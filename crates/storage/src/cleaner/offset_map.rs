@@ -43,8 +43,10 @@ impl OffsetMap {
     pub(super) fn new(first_offset: i64, end: i64, bounds: &MapBounds, secret: [u8; 16]) -> Self {
         let load = if bounds.load_factor.is_finite() { bounds.load_factor.clamp(0.01, 0.99) } else { 0.9 };
         let records = u64::try_from(end.saturating_sub(first_offset)).unwrap_or(0);
-        // Twice the records: collisions are rare then, and memory is taken only as far as keys come.
-        let wanted = records.saturating_mul(2).saturating_add(16);
+        // Twice the records: collisions are rare then, and memory is taken only as far as keys come. With a low load factor
+        // more, so that the bound alone ends a pass early.
+        let wanted = (records as f64 * (1.0 / load).max(2.0)) as u64;
+        let wanted = wanted.saturating_add(16);
         let count = wanted.min(bounds.memory / SLOT_BYTES).max(2);
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         // One slot always stays free, where a search ends.
@@ -175,6 +177,16 @@ mod tests {
             map.put(b"a", 0).unwrap();
             assert_eq!((map.put(b"b", 1), map.get(b"a"), map.get(b"b")), (Err(Full), Some(0), None));
         }
+    }
+
+    #[test]
+    fn a_low_load_factor_takes_more_slots_not_fewer_keys() {
+        let bounds = MapBounds { memory: 1 << 20, load_factor: 0.01 };
+        let mut map = OffsetMap::new(0, 500, &bounds, [3; 16]);
+        (0..500i64).for_each(|n| map.put(&n.to_be_bytes(), n).unwrap());
+        let mut bounded = OffsetMap::new(0, 1_000, &bounds, [3; 16]);
+        let taken = (0..1_000i64).take_while(|n| bounded.put(&n.to_be_bytes(), *n).is_ok()).count();
+        assert_eq!(taken, (1 << 20) / 16 / 100, "one of a hundred slots of a MiB");
     }
 
     #[test]

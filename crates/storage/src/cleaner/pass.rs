@@ -128,8 +128,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Bytes were read or written: waits if that was too fast.
-    pub(super) fn pay(&self, bytes: u64) {
-        self.cleaner.throttle.take(bytes, self.stop);
+    pub(super) fn pay(&mut self, bytes: u64) {
+        self.done.throttled_ms += self.cleaner.throttle.take(bytes, self.stop);
     }
 
     fn groups(&self, segments: &[Arc<Segment>]) -> Vec<usize> {
@@ -195,7 +195,10 @@ impl<'a> Pass<'a> {
         let mut is_changed = false;
         loop {
             self.check()?;
-            let Some((at, batch)) = reader.next()? else { return Ok(is_changed) };
+            let Some((at, batch)) = reader.next()? else {
+                self.done.reads += reader.reads();
+                return Ok(is_changed);
+            };
             let header = &at.header;
             output.prepare(header)?;
             let is_done = match is_control(header).then(|| transactions.on_control(header, Marker::read(batch))) {

@@ -37,6 +37,10 @@ pub struct Cleaned {
     pub keys: u64,
     /// Share of the map's slots that they took.
     pub map_utilization: f64,
+    /// How often a file was read, for the keys and to be filtered.
+    pub reads: u64,
+    /// How many of the ms it took `log.cleaner.io.max.bytes.per.second` made it wait.
+    pub throttled_ms: u64,
     /// How long it took, in ms.
     pub took_ms: i64,
 }
@@ -106,8 +110,9 @@ impl Totals {
 pub(super) fn tell(pass: &Cleaned) {
     let Cleaned { topic, partition, from, to, bytes_read, bytes_written, records_read, records_kept, .. } = pass;
     tracing::info!(
-        %topic, partition, from, to, bytes_read, bytes_written, records_read, records_kept, keys = pass.keys,
-        ms = pass.took_ms, "log is compacted"
+        %topic, partition, from, to, map_bytes_read = pass.map_bytes_read, bytes_read, bytes_written, records_read,
+        records_kept, keys = pass.keys, map_utilization = pass.map_utilization, reads = pass.reads,
+        throttled_ms = pass.throttled_ms, ms = pass.took_ms, "log is compacted"
     );
     if pass.records_without_key > 0 {
         tracing::warn!(%topic, partition, records = pass.records_without_key, "records without a key were dropped");

@@ -23,12 +23,13 @@ pub(super) struct SourceReader {
     read_bytes: usize,
     /// Bytes read and not yet told by [`Self::take_bytes_read`].
     untold: u64,
+    reads: u64,
 }
 
 impl SourceReader {
     /// Reads `position..end`, both borders of batches, `read_bytes` at once, more only for a larger batch.
     pub(super) fn new(file: Arc<File>, position: u64, end: u64, read_bytes: usize) -> Self {
-        Self { file, end, position, buffer: Vec::new(), done: 0, read_bytes, untold: 0 }
+        Self { file, end, position, buffer: Vec::new(), done: 0, read_bytes, untold: 0, reads: 0 }
     }
 
     /// The next batch, or message of magic 0 or 1; None at the end.
@@ -90,12 +91,18 @@ impl SourceReader {
         let new = self.buffer.get_mut(kept..).unwrap_or_default();
         self.file.read_exact_at(new, self.position + kept as u64)?;
         self.untold += new.len() as u64;
+        self.reads += 1;
         Ok(())
     }
 
     /// Bytes read since the last call.
     pub(super) fn take_bytes_read(&mut self) -> u64 {
         std::mem::take(&mut self.untold)
+    }
+
+    /// How often the file was read so far.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads
     }
 
     fn corrupt(&self, reason: &str) -> StorageError {

@@ -38,21 +38,23 @@ impl Throttle {
         *self.account.lock() = Account::new(bytes_per_second);
     }
 
-    /// Waits until `bytes` more are within the rate, or until the stop.
-    pub(super) fn take(&self, bytes: u64, stop: &StopSignal) {
+    /// Waits until `bytes` more are within the rate, or until the stop; how many ms it asked for.
+    pub(super) fn take(&self, bytes: u64, stop: &StopSignal) -> u64 {
         let pause_ms = {
             let mut account = self.account.lock();
             let cost_ms = bytes as f64 / account.bytes_per_ms;
             if cost_ms < 1e-6 {
-                return;
+                return 0;
             }
             let now = time::monotonic_ms() as f64;
             account.paid_at = account.paid_at.max(now) + cost_ms;
             account.paid_at - now
         };
-        if pause_ms >= PAUSE_MIN_MS {
-            let _stopped = stop.wait_ms(pause_ms as i64);
+        if pause_ms < PAUSE_MIN_MS {
+            return 0;
         }
+        let _stopped = stop.wait_ms(pause_ms as i64);
+        pause_ms as u64
     }
 }
 
@@ -69,7 +71,7 @@ mod tests {
         // 200 kB at 1 MB/s: 200 ms, less what the last pauses have saved up.
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| (0..100).for_each(|_| throttle.take(1_000, &stop)));
+                scope.spawn(|| (0..100).map(|_| throttle.take(1_000, &stop)).sum::<u64>());
             }
         });
         let took = time::monotonic_ms() - began;
@@ -80,10 +82,10 @@ mod tests {
     fn no_rate_and_a_stop_do_not_wait() {
         let stop = StopSignal::new();
         let began = time::monotonic_ms();
-        Throttle::new(f64::MAX).take(u64::MAX, &stop);
-        Throttle::new(0.0).take(u64::MAX, &stop);
+        assert_eq!(Throttle::new(f64::MAX).take(u64::MAX, &stop), 0);
+        assert_eq!(Throttle::new(0.0).take(u64::MAX, &stop), 0);
         stop.stop();
-        Throttle::new(1.0).take(1_000_000, &stop);
+        assert_eq!(Throttle::new(1.0).take(1_000_000, &stop), 1_000_000_000);
         assert!(time::monotonic_ms() - began < 10_000);
     }
 }

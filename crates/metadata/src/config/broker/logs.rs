@@ -56,7 +56,7 @@ rows! {
         "How long after the start the maintenance of logs begins.";
     "log.cleanup.policy": List = "delete" where ListOf(&["compact", "delete"]), Medium, ClusterWide,
         yes("server::config_effects::cleanup_policy_is_kept"),
-        "`delete`, `compact`, or both; compaction itself comes later, until then a compacted topic only grows.";
+        "`delete`, `compact`, or both.";
     "log.flush.interval.messages": Long = "9223372036854775807" where AtLeast(1), High, ClusterWide,
         yes("server::config_effects::flush_by_records"),
         "Records after which a partition is forced to disk.";
@@ -109,25 +109,25 @@ rows! {
         yes("server::config_effects::recompression_levels"),
         "Level of zstd when the broker compresses.";
     "log.cleaner.enable": Boolean = "true" where Any, Medium, ReadOnly,
-        Warn,
+        yes("server::config_effects::nothing_is_compacted_without_a_cleaner"),
         "Whether compaction runs.";
     "log.cleaner.threads": Int = "1" where AtLeast(0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::cleaners_are_threads"),
         "Threads that compact.";
     "log.cleaner.backoff.ms": Long = "15000" where AtLeast(0), Medium, ClusterWide,
         yes("server::config_effects::the_last_value_of_each_key_stays"),
         "Pause of a cleaner thread that found nothing to do.";
     "log.cleaner.dedupe.buffer.size": Long = "134217728" where Any, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::a_pass_takes_as_many_keys_as_fit_the_buffer"),
         "Memory for the keys of all cleaner threads.";
     "log.cleaner.io.buffer.size": Int = "524288" where AtLeast(0), Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::a_pass_reads_as_much_at_once_as_fits_the_buffer"),
         "Memory for reading and writing of all cleaner threads.";
     "log.cleaner.io.buffer.load.factor": Double = "0.9" where Any, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::the_buffer_is_filled_up_to_the_load_factor"),
         "How full the map of keys may get.";
     "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308" where Any, Medium, ClusterWide,
-        Warn,
+        yes("server::config_effects::a_pass_goes_no_faster_than_the_rate"),
         "Most bytes that cleaners read and write in a second.";
     "log.cleaner.min.cleanable.ratio": Double = "0.5" where Ratio(0.0, 1.0), Medium, ClusterWide,
         yes("server::config_effects::a_log_is_compacted_when_enough_of_it_is_new"),
