@@ -5,6 +5,8 @@
 //! (`OTTLA_KAFKA_SERVER`, or `target/kafka/server`). Without them a test says `NOT RUN:`, which the runner counts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/compacting.rs"]
+mod compacting;
 #[path = "support/internal_records.rs"]
 mod internal_records;
 #[path = "support/kafka.rs"]
@@ -15,12 +17,14 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
+use compacting::{Compacting, RETENTION_MS, formatted, heads, put_legacy};
 use kafka::Tools;
 use logs::{Written, batch, files, plain, written};
 use ottla_client::ProducerRecord;
 use ottla_env::fs;
 use ottla_env::task::Runtime;
-use ottla_protocol::record_batch::{BatchBuilder, set_base_offset};
+use ottla_protocol::compression::Compression;
+use ottla_protocol::record_batch::{BatchBuilder, BatchHeader, set_base_offset};
 use ottla_testkit::process::{Program, Server};
 use support::{Node, Ran, ottla, with_node};
 
@@ -190,6 +194,62 @@ fn over_batches_of_every_magic_and_codec() {
     }
     assert_eq!(copies.len(), 13);
     same(&tools, &["--print-data-log"], &copies);
+}
+
+/// Prints compacted partitions in all ways, and finds that Kafka's tool, which prints the same, has nothing to complain of.
+fn sound_in_all_ways(tools: &Tools, dirs: &[PathBuf]) {
+    let of = |endings: &[&str]| dirs.iter().flat_map(|dir| files(dir, endings)).collect::<Vec<_>>();
+    let indexes = of(&[".index", ".timeindex"]);
+    let ways: [(&[&str], Vec<PathBuf>); 4] = [
+        (&[], of(ALL)),
+        (&["--deep-iteration", "--print-data-log"], of(&[".log"])),
+        (&["--index-sanity-check"], indexes.clone()),
+        (&["--verify-index-only"], indexes),
+    ];
+    for (flags, files) in ways {
+        let ran = same(tools, flags, &files);
+        let complaints = ["isvalid: false", "Found ", "Mismatches in", "Exception", "rror "];
+        let bad = |line: &&str| complaints.iter().any(|words| line.contains(words));
+        let found: Vec<_> = ran.stdout.lines().chain(ran.stderr.lines()).filter(bad).collect();
+        assert!(ran.code == Some(0) && found.is_empty(), "{flags:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn over_a_directory_that_ottla_compacted() {
+    let Some(tools) = Tools::found("DumpLogSegments over a compacted directory") else { return };
+    let dir = formatted();
+    let has = |heads: &[BatchHeader], is: fn(&BatchHeader) -> bool| heads.iter().any(is);
+    // The first pass sets delete horizons, which have passed at the last one.
+    for (round, now_ms) in [(0, logs::NOW), (1, logs::NOW + 10 * RETENTION_MS)] {
+        let log = Compacting::open(dir.path());
+        log.fill(round);
+        log.pass(now_ms).expect("due");
+        let partition = log.partition();
+        log.close();
+        let heads = heads(&partition);
+        assert!(has(&heads, |h| h.record_count == 0), "a producer that lost all it wrote");
+        assert!(has(&heads, |h| h.has_delete_horizon()) && has(&heads, |h| h.is_control()));
+        assert!(Compression::ALL.into_iter().all(|codec| heads.iter().any(|h| h.compression() == Ok(codec))));
+        sound_in_all_ways(&tools, &[partition]);
+    }
+}
+
+#[test]
+fn over_messages_of_old_versions_that_ottla_compacted() {
+    let Some(tools) = Tools::found("DumpLogSegments over compacted messages of magic 0 and 1") else { return };
+    let dirs = ["none", "gzip", "snappy", "lz4"].map(|codec| {
+        let dir = formatted();
+        let end = put_legacy(dir.path(), codec);
+        let log = Compacting::open(dir.path());
+        assert_eq!((log.log().log_start_offset(), log.log().log_end_offset()), (1_000, end));
+        log.fill(0);
+        // Of the 500 messages a third has no key, and of the others only the last of each key stays.
+        assert_eq!(log.pass(logs::NOW).expect("due").records_without_key, 5 * 34);
+        log.close();
+        dir
+    });
+    sound_in_all_ways(&tools, &dirs.each_ref().map(|dir| dir.path().join(format!("{}-0", logs::TOPIC))));
 }
 
 /// A segment whose records have these keys and values.
