@@ -2,6 +2,8 @@
 //! damage it names the place and what follows from it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/compacting.rs"]
+mod compacting;
 #[path = "support/kafka.rs"]
 mod kafka;
 #[path = "support/logs.rs"]
@@ -10,6 +12,7 @@ mod support;
 
 use std::path::Path;
 
+use compacting::{Compacting, RETENTION_MS, formatted, put_legacy};
 use logs::{END, Written, plain, written};
 use ottla_client::ProducerRecord;
 use ottla_env::fs;
@@ -136,6 +139,38 @@ fn a_directory_that_kafka_wrote_is_sound() {
         let ran = verify(&data, &[]);
         assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
     });
+}
+
+#[test]
+fn a_node_that_compacts_is_sound() {
+    with_node(&[("log.cleaner.backoff.ms", "50")], |mut node| async move {
+        compacted(&node).await;
+        let data = node.server.data();
+        let ran = verify(&data, &[]);
+        assert_eq!(ran.code, SOUND, "running: {}", ran.stdout);
+        node.server.stop().await.unwrap();
+        let ran = verify(&data, &[]);
+        assert_eq!(ran.code, SOUND, "stopped: {}", ran.stdout);
+        node.server.start().await.unwrap();
+        node.fill("c2", 50, 1000).await;
+        node.server.kill().unwrap();
+        let ran = verify(&data, &[]);
+        assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
+    });
+}
+
+#[test]
+fn what_compaction_leaves_of_everything_is_sound() {
+    let dir = formatted();
+    put_legacy(dir.path(), "lz4");
+    for (round, now_ms) in [(0, logs::NOW), (1, logs::NOW + 10 * RETENTION_MS)] {
+        let log = Compacting::open(dir.path());
+        log.fill(round);
+        log.pass(now_ms).expect("due");
+        log.close();
+        let ran = verify(dir.path(), &[]);
+        assert_eq!(ran.code, SOUND, "{}", ran.stdout);
+    }
 }
 
 /// A topic with few keys, once the cleaner has been through a part of it.

@@ -18,6 +18,8 @@ use super::logs::{NOW, TOPIC, files, plain};
 /// `delete.retention.ms`
 pub const RETENTION_MS: i64 = 1_000;
 const KEYS: i32 = 11;
+/// Beyond those that a broker gives to the clients of a test.
+const FIRST_PRODUCER: i64 = 1_000_000;
 
 /// See the module.
 pub struct Compacting {
@@ -64,7 +66,8 @@ impl Compacting {
 
     fn append(&self, mut batch: Vec<u8>, origin: AppendOrigin) {
         let log = self.log();
-        let info = log.append_as_leader(&mut batch, 0, origin, NOW).unwrap();
+        let epoch = log.latest_epoch().unwrap_or(0);
+        let info = log.append_as_leader(&mut batch, epoch, origin, NOW).unwrap();
         assert!(!info.duplicate);
         log.set_high_watermark(log.log_end_offset());
     }
@@ -92,13 +95,21 @@ impl Compacting {
             if n % 6 == 0 {
                 let base_sequence = (round * 5 + n / 6) * 5;
                 self.put(
-                    BatchOptions { producer_id: 7, producer_epoch: 0, base_sequence, compression, ..plain() },
+                    BatchOptions {
+                        producer_id: FIRST_PRODUCER,
+                        producer_epoch: 0,
+                        base_sequence,
+                        compression,
+                        ..plain()
+                    },
                     n,
-                    "of 7",
+                    "of a producer",
                 );
             }
         }
-        for (producer_id, kind) in [(8, ControlRecordType::Commit), (9, ControlRecordType::Abort)] {
+        for (producer_id, kind) in
+            [(FIRST_PRODUCER + 1, ControlRecordType::Commit), (FIRST_PRODUCER + 2, ControlRecordType::Abort)]
+        {
             let options = BatchOptions { producer_id, producer_epoch: 0, transactional: true, ..plain() };
             for n in 0..3 {
                 self.put(BatchOptions { base_sequence: (round * 3 + n) * 5, ..options }, n, "in a transaction");
