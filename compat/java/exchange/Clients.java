@@ -130,6 +130,22 @@ final class Clients {
         return got[0];
     }
 
+    /** Waits until the broker's cleaner has left nothing below these offsets of the first partitions. */
+    static String cleaned(Map<String, Long> below) throws Exception {
+        for (var topic : below.entrySet()) {
+            TopicPartition first = partition(topic.getKey(), 0);
+            try (var consumer = consumer(Map.of())) {
+                consumer.assign(List.of(first));
+                until(topic.getKey() + " is cleaned", () -> {
+                    consumer.seekToBeginning(List.of(first));
+                    for (var r : consumer.poll(Duration.ofMillis(300))) return r.offset() >= topic.getValue();
+                    return false;
+                });
+            }
+        }
+        return below.size() + " topics";
+    }
+
     static TopicPartition partition(String topic, int partition) {
         return new TopicPartition(topic, partition);
     }

@@ -1,6 +1,7 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import java.util.concurrent.Callable;
 
 /**
@@ -25,6 +26,7 @@ public final class Exchange {
             case "connect" -> Clients.connect(words[1]);
             case "fill" -> Fill.all();
             case "fill-kafka" -> KafkaOnly.fill();
+            case "cleaned" -> step("cleaned", () -> Clients.cleaned(Map.of("compacted", 1L, "compacted-and-deleted", 1L)));
             case "more" -> More.all(words[1]);
             case "resume" -> KafkaOnly.resume();
             case "portrait" -> step("portrait", () -> new Portrait().write(words[1]));

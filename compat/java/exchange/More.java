@@ -1,4 +1,6 @@
+import java.util.HashMap;
 import java.util.Map;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.config.ConfigResource;
 
 /** What the broker that was given the directory writes behind it. */
@@ -7,6 +9,7 @@ final class More {
 
     static void all(String who) {
         Exchange.step("more-records", More::records);
+        Exchange.step("more-cleaned", () -> cleaned(who.equals("again") ? 600 : 400));
         Exchange.step("more-sequences", More::sequences);
         Exchange.step("more-topics", () -> topics(who));
         Exchange.step("more-commits", () -> commits(who));
@@ -26,9 +29,18 @@ final class More {
         Fill.oneByOne("by-time", 120, 180, 180);
         Fill.oneByOne("shortened", 100, 130, 130);
         Fill.deleteBefore("shortened", 70);
-        Fill.oneByOne("compacted", 400, 500, 41);
-        Fill.oneByOne("compacted-and-deleted", 200, 260, 13);
         return "records of every codec, over rolls";
+    }
+
+    /** Every key again, over rolls, so that this broker's cleaner leaves nothing of what others wrote and compacted. */
+    private static String cleaned(int from) throws Exception {
+        var ends = Clients.get(Clients.admin.listOffsets(Map.of(Clients.partition("compacted", 0), OffsetSpec.latest(),
+            Clients.partition("compacted-and-deleted", 0), OffsetSpec.latest())).all());
+        Map<String, Long> below = new HashMap<>();
+        ends.forEach((p, end) -> below.put(p.topic(), end.offset()));
+        Fill.oneByOne("compacted", from, from + 120, 41);
+        Fill.oneByOne("compacted-and-deleted", from, from + 120, 13);
+        return Clients.cleaned(below);
     }
 
     /** The producer from before goes on with its id and its sequences. */

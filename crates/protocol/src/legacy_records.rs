@@ -163,7 +163,8 @@ impl<'a> Iterator for Entries<'a> {
 /// What an entry stands for: itself, or the messages within, unpacked into `scratch`, which takes at most `limit` bytes.
 ///
 /// # Errors
-/// When the block within is broken or too large.
+/// When the block within is broken or too large. A message within that is a wrapper, or has another magic than its wrapper, is
+/// an error of the message, as in Kafka.
 pub fn messages<'a>(
     entry: &LegacyEntry<'a>,
     scratch: &'a mut Vec<u8>,
@@ -194,7 +195,7 @@ pub fn messages<'a>(
     };
     let timestamp =
         (entry.magic == 1 && entry.timestamp_type() == TimestampType::LogAppendTime).then_some(entry.timestamp);
-    Ok(Messages(Inner::Many { within, first_offset, timestamp }))
+    Ok(Messages(Inner::Many { within, magic: entry.magic, first_offset, timestamp }))
 }
 
 fn last_offset(within: Entries<'_>) -> Result<i64, BatchError> {
@@ -212,7 +213,7 @@ pub struct Messages<'a>(Inner<'a>);
 #[derive(Debug)]
 enum Inner<'a> {
     One(Option<LegacyMessage<'a>>),
-    Many { within: Entries<'a>, first_offset: i64, timestamp: Option<i64> },
+    Many { within: Entries<'a>, magic: i8, first_offset: i64, timestamp: Option<i64> },
 }
 
 impl<'a> Iterator for Messages<'a> {
@@ -221,10 +222,13 @@ impl<'a> Iterator for Messages<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             Inner::One(message) => message.take().map(Ok),
-            Inner::Many { within, first_offset, timestamp } => within.next().map(|entry| {
+            Inner::Many { within, magic, first_offset, timestamp } => within.next().map(|entry| {
                 let entry = entry?;
                 if entry.compression()? != Compression::None {
                     return Err(BatchError::Record { index: 0, what: "a wrapper holds a wrapper" });
+                }
+                if entry.magic != *magic {
+                    return Err(BatchError::Record { index: 0, what: "a message has another magic than its wrapper" });
                 }
                 Ok(LegacyMessage {
                     offset: first_offset.saturating_add(entry.offset),

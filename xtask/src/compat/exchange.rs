@@ -140,9 +140,7 @@ impl Way<'_> {
         let broker = self.start(first, &place, 1)?;
         self.say(&mut java, &format!("connect {}", place.bootstrap()))?;
         self.say(&mut java, "fill")?;
-        if first == Peer::Kafka {
-            self.say(&mut java, "fill-kafka")?;
-        }
+        self.say(&mut java, if first == Peer::Kafka { "fill-kafka" } else { "cleaned" })?;
         let filled = self.portrait(&mut java, "1-filled")?;
         self.end(broker, first, 1);
 

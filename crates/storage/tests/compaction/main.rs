@@ -5,6 +5,8 @@
 mod support;
 
 mod any_history;
+mod beside;
+mod far_offsets;
 mod horizons;
 mod keys;
 mod legacy;
