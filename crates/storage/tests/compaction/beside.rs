@@ -40,7 +40,7 @@ fn retention_takes_segments_away_under_a_pass() {
     assert!((15..=20).contains(&start));
     pass.join().unwrap();
     assert_eq!(store.manager().cleaner_stats().uncleanable_partitions, 0);
-    assert_eq!((store.files(".cleaned"), store.checkpoint()), (vec![String::new(); 0], None));
+    assert!(store.files(".cleaned").is_empty() && store.checkpoint().is_none());
     assert_eq!(store.records().len() as i64, 40 - start, "nothing else has happened");
 
     // What is left is compacted by the next pass.
