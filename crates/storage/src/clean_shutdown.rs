@@ -25,6 +25,8 @@ pub(crate) fn write(dir: &Path, broker_epoch: i64) -> Result<(), StorageError> {
 pub(crate) fn take(dir: &Path) -> Result<Option<i64>, StorageError> {
     let path = dir.join(FILE_NAME);
     if !fs::exists(&path) {
+        // A process before this one may have taken it and died before that was durable.
+        fs::sync_dir(dir)?;
         return Ok(None);
     }
     let text = text_of(&path)?;

@@ -39,8 +39,10 @@ pub(crate) fn expired(segments: &[SegmentFacts], limits: &Limits) -> usize {
         let by_start = segment.end_offset <= limits.log_start_offset;
         let by_time =
             limits.retention_ms >= 0 && limits.now_ms.saturating_sub(segment.largest_timestamp) > limits.retention_ms;
-        let by_size =
+        let fits =
             if planted::is("retention takes one segment too many") { excess > 0 } else { segment.size <= excess };
+        // Not even an empty one goes where nothing bounds the size.
+        let by_size = limits.retention_bytes >= 0 && fits;
         let is_empty_end = segment.size == 0 && count + 1 == segments.len();
         let is_above = segment.end_offset > limits.high_watermark && !planted::is("retention above the high watermark");
         if is_above || is_empty_end || !(by_start || by_time || by_size) {
@@ -80,6 +82,13 @@ mod tests {
         assert_eq!(expired(&segments(), &limits(201)), 0);
         assert_eq!(expired(&segments(), &limits(200)), 1);
         assert_eq!(expired(&segments(), &limits(0)), 3);
+    }
+
+    #[test]
+    fn an_empty_segment_is_not_too_many_bytes() {
+        let segments = [SegmentFacts { end_offset: 4, size: 0, largest_timestamp: 9_000 }, segments()[2]];
+        assert_eq!(expired(&segments, &NONE), 0);
+        assert_eq!(expired(&segments, &Limits { retention_bytes: 100, ..NONE }), 1, "as Kafka's");
     }
 
     #[test]

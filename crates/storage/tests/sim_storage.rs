@@ -13,6 +13,8 @@
 mod batches;
 #[path = "sim_storage/checks.rs"]
 mod checks;
+#[path = "sim_storage/compaction.rs"]
+mod compaction;
 #[path = "sim_storage/many.rs"]
 mod many;
 #[path = "sim_storage/model.rs"]
@@ -42,7 +44,7 @@ fn chance(n: u64) -> usize {
 
 #[test]
 fn the_storage_keeps_what_it_promised() {
-    many::all(&seeds(10_000), run::run);
+    many::all(&seeds(10_000), || run::run_with(planted::often()));
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn a_run_can_be_replayed() {
     for seed in 1..=20 {
         let run = || {
             let sim = Sim::new(seed);
-            sim.run(async { run::run() });
+            sim.run(async { run::run_with(&[]) });
             sim.trace()
         };
         assert_eq!(run(), run(), "seed {seed}");

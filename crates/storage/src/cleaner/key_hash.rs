@@ -1,6 +1,8 @@
 //! SipHash-2-4 with 128 bits, keyed. Compaction takes two keys of one hash for one key and drops the older one's value, so
 //! the hash must not collide by chance, nor by the will of a client, who does not know the secret.
 
+use ottla_env::planted;
+
 /// The secret of one pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyHash {
@@ -33,6 +35,9 @@ impl KeyHash {
         }
         state.compress(last);
         state.v2 ^= 0xee;
+        if planted::is("keys are told apart by two bits") {
+            return (state.finish() & 3 << 62, 0);
+        }
         let first = state.finish();
         state.v1 ^= 0xdd;
         (first, state.finish())

@@ -1,5 +1,7 @@
 //! The first read of a pass: the last offset of each key of the dirty part. Kafka: `Cleaner.buildOffsetMap`.
 
+use ottla_env::planted;
+
 use super::offset_map::{Full, OffsetMap};
 use super::pass::Pass;
 use super::records::{CleanRecords, is_legacy, legacy, shrink};
@@ -58,7 +60,7 @@ impl Pass<'_> {
                     .map_err(|error| rewrite::broken(segment, &at, &error))?
             };
             shrink(&mut self.unpack);
-            if full.is_err() {
+            if full.is_err() && !planted::is("keys that find no room are passed over") {
                 return Ok(Err(Full));
             }
             if at.header.last_offset() >= from {

@@ -8,6 +8,7 @@ use crate::error::StorageError;
 use crate::log::Log;
 use crate::segment::Segment;
 use crate::transaction_index::AbortedTransaction;
+use ottla_env::planted;
 use ottla_protocol::record_batch::BatchHeader;
 
 /// Most bytes of a segment: positions are 31 bits.
@@ -87,8 +88,10 @@ impl<'a> Output<'a> {
         self.write()?;
         for segment in &self.segments {
             segment.close_for_appends()?;
-            segment.sync()?;
-            segment.sync_indexes()?;
+            if !planted::is("compacted segments are not synced") {
+                segment.sync()?;
+                segment.sync_indexes()?;
+            }
             segment.set_modified_ms(modified_ms)?;
         }
         Ok(())

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ottla_env::collections::HashMap;
-use ottla_env::random;
 use ottla_env::task::StopSignal;
+use ottla_env::{planted, random};
 use ottla_protocol::record_batch::BatchHeader;
 
 use super::facts::Chosen;
@@ -62,7 +62,7 @@ impl<'a> Pass<'a> {
         let threads = config.threads.max(1);
         let (log, dirt) = (chosen.log, &chosen.dirt);
         // A record may only go when the later one of its key is sure to stay.
-        if log.flushed_offset() < dirt.first_uncleanable {
+        if log.flushed_offset() < dirt.first_uncleanable && !planted::is("compaction before the flush") {
             log.flush()?;
         }
         let bounds = MapBounds { memory: config.dedupe_buffer_bytes / threads as u64, load_factor: config.load_factor };
@@ -105,6 +105,9 @@ impl<'a> Pass<'a> {
         // Of all that is read, which may be more than the map covers.
         let aborted = self.chosen.log.aborted_transactions(start, self.chosen.dirt.first_uncleanable)?;
         let mut transactions = CleanedTransactions::new(aborted);
+        if planted::is("the cleaner's checkpoint before the exchange") {
+            self.chosen.log.note_cleaned(end, self.chosen.ticket)?;
+        }
         let mut rest = cleanable.as_slice();
         for count in self.groups(&cleanable) {
             let (group, after) = rest.split_at(count);
@@ -238,7 +241,8 @@ impl<'a> Pass<'a> {
             None => header.is_control() && header.producer_epoch == last.epoch,
         };
         BatchNeeds {
-            last_of_producer: header.has_producer_id()
+            last_of_producer: !planted::is("compaction forgets producers")
+                && header.has_producer_id()
                 && self.producers.get(&header.producer_id).is_some_and(of_producer),
             ends_at_high_watermark: header.next_offset() == source.high_watermark,
             last_of_group: source.is_last_of_group && is_last_of_segment,

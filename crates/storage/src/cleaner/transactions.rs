@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use ottla_env::collections::{HashMap, HashSet};
+use ottla_env::planted;
 use ottla_protocol::record_batch::BatchHeader;
 
 use crate::producer_state::Marker;
@@ -65,7 +66,9 @@ impl CleanedTransactions {
         if !header.is_transactional() {
             return false;
         }
-        if let Some(aborted) = self.aborted.get_mut(&header.producer_id) {
+        if let Some(aborted) = self.aborted.get_mut(&header.producer_id)
+            && !planted::is("aborted records are taken for the last of their keys")
+        {
             aborted.seen = true;
             return true;
         }
@@ -82,7 +85,11 @@ impl CleanedTransactions {
         }
         match marker {
             None => MarkerNeed::Needed,
-            Some(Marker { commit: true, .. }) if self.committed.remove(&header.producer_id) => MarkerNeed::Needed,
+            Some(Marker { commit: true, .. })
+                if self.committed.remove(&header.producer_id) && !planted::is("a marker goes before its records") =>
+            {
+                MarkerNeed::Needed
+            }
             Some(Marker { commit: true, .. }) => MarkerNeed::Done,
             Some(Marker { commit: false, .. }) => match self.aborted.remove(&header.producer_id) {
                 Some(Aborted { transaction, seen: true }) => MarkerNeed::NeededByIndex(transaction),

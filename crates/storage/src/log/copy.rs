@@ -12,6 +12,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use ottla_env::time;
 use ottla_protocol::record_batch::BatchHeader;
 
 use super::Log;
@@ -90,7 +91,10 @@ impl Log {
         let (from, start) = (self.log_end_offset(), source.log_start_offset());
         let found = source.read_verified(from, max_bytes, i64::MAX, true).map_err(CopyError::Read)?;
         let copied = match found.slice {
-            None => Copied::CaughtUp,
+            None => {
+                self.end_at(found.log_end_offset)?;
+                Copied::CaughtUp
+            }
             Some(slice) => {
                 let batches = slice.read().map_err(StorageError::from).map_err(|e| CopyError::Read(e.into()))?;
                 self.make_room_for(&batches, source)?;
@@ -101,6 +105,21 @@ impl Log {
         self.set_high_watermark(source.high_watermark());
         self.advance_log_start_offset(start.min(self.log_end_offset()))?;
         Ok(copied)
+    }
+
+    /// Ends at `offset`, though there is nothing to copy up to there: in a compacted topic the power may have taken the end of a
+    /// segment and left the next one, and an offset never stands for two records.
+    fn end_at(&self, offset: i64) -> Result<(), StorageError> {
+        let mut appender = self.appender.lock();
+        self.check_usable()?;
+        if offset <= self.log_end_offset() {
+            return Ok(());
+        }
+        let active = self.segments.read().active().cloned().ok_or_else(|| self.no_segment())?;
+        let rolled = self.roll_at(&mut appender, &active, offset, &self.config(), time::wall_clock_ms());
+        self.or_offline_unless_full(rolled)?;
+        self.log_end_offset.store(offset, Ordering::Release);
+        Ok(())
     }
 
     /// The log start of `source` may lie within a batch: its copy begins with the whole batch then.

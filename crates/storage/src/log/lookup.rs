@@ -86,7 +86,10 @@ impl Log {
             offset: header.base_offset.max(start),
             leader_epoch: header.partition_leader_epoch,
         };
-        if header.timestamp_type() == TimestampType::LogAppendTime || header.magic != record_batch::MAGIC {
+        let of_append = header.timestamp_type() == TimestampType::LogAppendTime;
+        // Its first record is the one, unless compaction has taken that away.
+        let is_whole = i64::from(header.record_count) == i64::from(header.last_offset_delta) + 1;
+        if (of_append && is_whole) || header.magic != record_batch::MAGIC {
             return Ok(Some(whole));
         }
         let batch = read_batch(file, at)?;
@@ -95,8 +98,9 @@ impl Log {
         let Ok(records) = record_batch::walk(&batch, &mut window, limit) else { return Ok(Some(whole)) };
         for record in records {
             let Ok(record) = record else { return Ok(Some(whole)) };
+            let created = header.base_timestamp.saturating_add(record.timestamp_delta);
             let found = TimestampAndOffset {
-                timestamp: header.base_timestamp.saturating_add(record.timestamp_delta),
+                timestamp: if of_append { header.max_timestamp } else { created },
                 offset: header.base_offset + i64::from(record.offset_delta),
                 ..whole
             };

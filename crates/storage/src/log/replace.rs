@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ottla_env::collections::HashMap;
-use ottla_env::{fs, time};
+use ottla_env::{fs, planted, time};
 
 use super::Log;
 use crate::access::Access;
@@ -183,7 +183,9 @@ impl Log {
             segment.rename_indexes(SWAP)?;
             segment.rename_log(SWAP)?;
         }
-        fs::sync_dir(&path)?;
+        if !planted::is("old segments go before the new names are synced") {
+            fs::sync_dir(&path)?;
+        }
         let mut segments = self.segments.write();
         for segment in old {
             segments.remove(segment.base_offset());

@@ -66,6 +66,22 @@ fn small_segments_become_one_and_offsets_of_what_is_gone_lead_on() {
     }
 }
 
+/// Kafka goes through the records of the batch (`FileRecords.searchForTimestamp`), also where all have the batch's time.
+#[test]
+fn a_search_by_time_finds_a_record_that_is_there() {
+    let store = Store::new(LogConfig { log_append_time: true, ..eager(200) });
+    let mut batch = BatchBuilder::new(BatchOptions::default());
+    batch.append(NOW, Some(b"a"), Some(b"v"), &[]);
+    batch.append(NOW, Some(b"b"), Some(b"v"), &[]);
+    store.append(batch.build(), AppendOrigin::Client);
+    for _ in 0..6 {
+        store.put("a", Some("w"));
+    }
+    store.clean(NOW).expect("due");
+    let found = store.log().offset_for_timestamp(NOW).unwrap().expect("there is one");
+    assert_eq!((found.offset, found.timestamp), (1, NOW), "the record at 0 has gone");
+}
+
 #[test]
 fn records_without_a_key_go_and_are_counted() {
     // As a topic that was not compacted when they were produced.

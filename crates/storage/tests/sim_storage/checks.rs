@@ -59,12 +59,12 @@ impl Part {
         let fits = first.header.size_bytes() <= fetch.budget as usize;
         assert_eq!(!found.is_empty(), fits || fetch.at_least_one, "{fetch:?}: the first is {:?}", first.header);
         assert!(wanted.len() >= found.len(), "{fetch:?} finds more than there is");
-        for (found, wanted) in found.iter().zip(wanted) {
+        for (found, wanted) in found.iter().zip(&wanted) {
             assert!(found.bytes == wanted.bytes, "{fetch:?} finds {:?}, not {:?}", found.header, wanted.header);
             assert!(found.header.next_offset() <= bound, "{fetch:?} finds {:?}", found.header);
         }
         if fetch.committed && fetch.bound <= self.transactions().last_stable(self.high_watermark) {
-            self.check_committed(wanted, &found, &info);
+            self.check_committed(&wanted, &found, &info);
         }
         found.last().map(|last| last.header.next_offset())
     }
@@ -91,10 +91,11 @@ impl Part {
     }
 
     /// Of what a fetch of committed records brings, a consumer hands on the committed ones.
-    fn check_committed(&self, wanted: &[Batch], found: &[Batch], info: &ReadInfo) {
+    fn check_committed(&self, wanted: &[&Batch], found: &[Batch], info: &ReadInfo) {
         let transactions = self.transactions();
         let seen = transactions::consume(found, &info.aborted_transactions);
-        for batch in wanted.iter().take(found.len()).filter(|batch| !batch.header.is_control()) {
+        let has_records = |batch: &&&Batch| !batch.header.is_control() && batch.header.record_count > 0;
+        for batch in wanted.iter().take(found.len()).filter(has_records) {
             let (is_seen, counts) = (seen.contains(&batch.header.base_offset), transactions.is_committed(batch));
             assert_eq!(
                 is_seen, counts,
@@ -106,8 +107,9 @@ impl Part {
 
     /// The first record at or after a time.
     pub(crate) fn check_time(&self, log: &Log, timestamp: i64) {
-        let mut records = self.visible().flat_map(Batch::timestamps).filter(|(offset, _)| *offset >= self.start);
-        let wanted = records.find(|(_, at)| *at >= timestamp);
+        let mut records = self.visible().flat_map(Batch::records).filter(|record| record.offset >= self.start);
+        let wanted = records.find(|record| record.timestamp >= timestamp);
+        let wanted = wanted.map(|record| (record.offset, record.timestamp));
         let found = log.offset_for_timestamp(timestamp).expect("looked up");
         let found = found.map(|found| (found.offset, found.timestamp));
         assert_eq!(found, wanted, "the first record from {timestamp} on; the log starts at {}", self.start);

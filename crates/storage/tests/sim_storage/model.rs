@@ -13,6 +13,7 @@ use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{self, BatchHeader};
 use ottla_storage::{Log, LogConfig};
 
+use crate::compaction::{Pass, Rules, is_remnant};
 use crate::transactions::{self, Transactions};
 
 /// Batches of a producer that may be sent again and are recognised.
@@ -25,20 +26,54 @@ pub(crate) struct Batch {
     /// Where the log ended when it was appended: between there and its first offset lies a gap that a leader's compaction
     /// has left.
     pub(crate) after: i64,
+    /// As it was sent, if compaction has left less of it than that.
+    sent: Option<Vec<u8>>,
+    /// Compaction has left nothing of it. Producers and transactions remember it.
+    pub(crate) is_gone: bool,
+}
+
+/// A record as it is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Record {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 impl Batch {
     pub(crate) fn new(bytes: Vec<u8>, after: i64) -> Self {
-        Self { header: BatchHeader::read(&bytes).expect("a batch"), bytes, after }
+        let header = BatchHeader::read(&bytes).expect("a batch");
+        Self { header, bytes, after, sent: None, is_gone: false }
     }
 
-    /// Offset and timestamp of each record.
-    pub(crate) fn timestamps(&self) -> Vec<(i64, i64)> {
+    /// The same batch, of which compaction has left this.
+    pub(crate) fn compacted_to(&self, bytes: Vec<u8>) -> Self {
+        Self { sent: Some(self.sent().to_vec()), ..Self::new(bytes, self.after) }
+    }
+
+    /// Whether compaction has changed it.
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.is_gone || self.sent.is_some()
+    }
+
+    /// As it was when it was appended.
+    pub(crate) fn sent(&self) -> &[u8] {
+        self.sent.as_deref().unwrap_or(&self.bytes)
+    }
+
+    /// Its records.
+    pub(crate) fn records(&self) -> Vec<Record> {
         let mut scratch = Vec::new();
         let records = record_batch::records(&self.bytes, &mut scratch, 1 << 20).expect("records");
         records
             .map(|record| record.expect("a record"))
-            .map(|record| (self.header.offset_of(&record), self.header.timestamp_of(&record)))
+            .map(|record| Record {
+                offset: self.header.offset_of(&record),
+                timestamp: self.header.timestamp_of(&record),
+                key: record.key.unwrap_or_default().to_vec(),
+                value: record.value.map(<[u8]>::to_vec),
+            })
             .collect()
     }
 }
@@ -84,6 +119,12 @@ pub(crate) struct Part {
     latest_start: i64,
     /// Whether the log start moved into the middle of a segment.
     pub(crate) start_was_raised: bool,
+    /// A pass of the cleaner whose outcome is not known yet.
+    pub(crate) pass: Option<Pass>,
+    /// Up to where the last pass that came back has compacted it.
+    pub(crate) cleaned_to: i64,
+    /// Whether a pass ever looked at it.
+    pub(crate) was_compacted: bool,
     /// What was written, or may have been, but not acknowledged, or acknowledged and then lost: a crash may bring it back.
     ghosts: BTreeMap<i64, Vec<Batch>>,
 }
@@ -110,6 +151,9 @@ impl Part {
             epochs_from: 0,
             latest_start: 0,
             start_was_raised: false,
+            pass: None,
+            cleaned_to: 0,
+            was_compacted: false,
             ghosts: BTreeMap::new(),
         }
     }
@@ -149,6 +193,7 @@ impl Part {
     /// The log was cut at `offset`, the border of a batch; what was behind it stays away.
     pub(crate) fn truncate(&mut self, offset: i64) {
         self.epochs_from = self.known_from();
+        self.forget_what_was_compacted(offset);
         let cut = self.batches.partition_point(|batch| batch.header.next_offset() <= offset);
         self.batches.truncate(cut);
         (self.end, self.remembered_from) = (offset, offset);
@@ -158,7 +203,8 @@ impl Part {
 
     /// As [`Self::truncate`], but nobody knows whether it happened.
     pub(crate) fn may_be_cut_at(&mut self, offset: i64) {
-        let lost: Vec<Batch> = self.batches.iter().filter(|b| b.header.next_offset() > offset).cloned().collect();
+        let is_lost = |batch: &&Batch| batch.header.next_offset() > offset && !batch.is_gone;
+        let lost: Vec<Batch> = self.batches.iter().filter(is_lost).cloned().collect();
         self.add_ghosts(lost);
         for promise in [&mut self.durable, &mut self.noted_start, &mut self.noted_high_watermark] {
             *promise = (*promise).min(offset);
@@ -180,6 +226,7 @@ impl Part {
             &mut self.noted_start,
             &mut self.noted_high_watermark,
             &mut self.epochs_from,
+            &mut self.cleaned_to,
         ] {
             *low = (*low).min(offset);
         }
@@ -191,11 +238,13 @@ impl Part {
         assert!(start == self.start || start <= self.high_watermark, "removed up to {start}, above the high watermark");
         let old = |batch: &Batch| config.retention_ms >= 0 && now_ms - batch.header.max_timestamp > config.retention_ms;
         let too_many = u64::try_from(config.retention_bytes).is_ok_and(|bytes| bytes_left >= bytes);
+        assert!(start == self.start || config.cleanup_policy.delete, "removed up to {start}, but only compaction may");
         for batch in self.visible().filter(|batch| batch.header.next_offset() <= start) {
             assert!(old(batch) || too_many, "{:?} was removed, {bytes_left} bytes are left, {config:?}", batch.header);
         }
         // A segment may hold younger records below the log start.
-        if self.high_watermark == self.end && self.batches.iter().all(old) {
+        let is_compacted = config.cleanup_policy.compact || self.batches.iter().any(|batch| batch.is_compacted());
+        if self.high_watermark == self.end && self.batches.iter().all(old) && !is_compacted {
             assert_eq!(start, self.end, "everything is too old");
         }
         self.start = start;
@@ -206,25 +255,28 @@ impl Part {
         self.ghosts.clear();
         (self.start, self.end, self.high_watermark, self.remembered_from) = (offset, offset, offset, offset);
         (self.durable, self.noted_start, self.noted_high_watermark, self.epochs_from) = (offset, offset, 0, offset);
+        self.cleaned_to = offset;
         self.start_was_raised = false;
     }
 
     /// The batches that can be read.
     pub(crate) fn visible(&self) -> impl DoubleEndedIterator<Item = &Batch> {
-        self.batches.iter().filter(|batch| batch.header.next_offset() > self.start)
+        self.batches.iter().filter(|batch| !batch.is_gone && batch.header.next_offset() > self.start)
     }
 
     /// The first batch that reaches beyond `offset`, and those behind it.
-    pub(crate) fn from(&self, offset: i64) -> &[Batch] {
+    pub(crate) fn from(&self, offset: i64) -> Vec<&Batch> {
         let at = self.batches.partition_point(|batch| batch.header.next_offset() <= offset);
-        &self.batches[at..]
+        self.batches[at..].iter().filter(|batch| !batch.is_gone).collect()
     }
 
     /// The last batches of a producer's epoch, the latest first, that the log must know.
     pub(crate) fn window(&self, producer_id: i64) -> impl Iterator<Item = &Batch> {
         let epoch = self.epoch_of(producer_id);
-        self.visible()
+        self.batches
+            .iter()
             .rev()
+            .filter(|batch| batch.header.next_offset() > self.start)
             .filter(move |batch| batch.header.producer_id == producer_id && !batch.header.is_control())
             .take_while(move |batch| Some(batch.header.producer_epoch) == epoch)
             .take_while(|batch| batch.header.base_offset >= self.known_from())
@@ -254,6 +306,16 @@ impl Part {
         }
     }
 
+    /// Nothing behind `offset` is there any more. Of a producer, compaction has kept the last batch: if that was one of those,
+    /// what came before is forgotten.
+    fn forget_what_was_compacted(&mut self, offset: i64) {
+        let compacted =
+            self.batches.iter().filter(|batch| batch.is_compacted()).map(|batch| batch.header.next_offset());
+        if let Some(last) = compacted.filter(|end| *end <= offset).last() {
+            self.epochs_from = self.epochs_from.max(last);
+        }
+    }
+
     pub(crate) fn transactions(&self) -> Transactions {
         transactions::replay(&self.batches)
     }
@@ -276,38 +338,70 @@ impl Part {
         assert!(start <= latest, "the log starts at {start}, not {}", self.start);
         assert!(end >= kept, "the log ends at {end}, though {kept} was promised");
         let found = read_all(log, start);
+        let rules = self.rules();
+        let may_be_gone = |batch: &Batch| batch.is_gone || rules.as_ref().is_some_and(|rules| rules.may_vanish(batch));
+        let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
+        let tolerant = power_cut && was_compacted;
         let (mut next, mut epoch) = (start, i32::MIN);
-        let mut adopted = Vec::with_capacity(found.len());
+        let mut adopted: Vec<Batch> = Vec::with_capacity(found.len());
         for bytes in found {
             let header = BatchHeader::read(&bytes).expect("a batch");
             let first = header.base_offset;
             assert!(next < header.next_offset(), "offset {next} is followed by {first}");
             assert!(header.partition_leader_epoch >= epoch, "epochs fall at {first}");
-            let batch = self.known(&bytes, first < kept).unwrap_or_else(|| panic!("{header:?} was never written"));
+            let batch = self
+                .known(&bytes, first < kept, rules.as_ref())
+                .unwrap_or_else(|| panic!("{header:?} was never written"));
             // What is gone because it is below the log start may have gone in part.
             let reached = next.max(self.start);
-            assert!(first <= reached || batch.after <= reached, "offset {next} is followed by {first}: a hole");
+            let between = self.batches.iter().filter(|b| (reached..first).contains(&b.header.base_offset));
+            // What compaction may leave cannot be told from what was lost between two segments, if that was not promised.
+            let is_let_pass = |batch: &&Batch| may_be_gone(batch) || (tolerant && batch.header.base_offset >= kept);
+            let is_hole = first > reached && batch.after > reached && !between.clone().all(|b| is_let_pass(&b));
+            assert!(!is_hole, "offset {next} is followed by {first}: a hole");
+            let gone = between.filter(|batch| may_be_gone(batch));
+            adopted.extend(gone.map(|batch| Batch { is_gone: true, ..batch.clone() }));
             (next, epoch) = (header.next_offset(), header.partition_leader_epoch);
             adopted.push(batch);
         }
-        assert!(next == end || (next < end && end <= self.start), "everything from {next} to {end} can be read");
+        let mut missing = self.batches.iter().filter(|batch| (next..end).contains(&batch.header.base_offset));
+        let is_let_pass = |batch: &Batch| may_be_gone(batch) || (tolerant && batch.header.base_offset >= kept);
+        let is_open = next < end && (end <= self.start || (was_compacted && missing.all(is_let_pass)));
+        assert!(next == end || is_open, "everything from {next} to {end} can be read");
         let first = adopted.first().map_or(end, |batch| batch.header.base_offset);
         self.batches.retain(|batch| batch.header.next_offset() <= start && batch.header.base_offset < first);
         self.batches.append(&mut adopted);
         self.epochs_from = self.epochs_from.max(self.start);
+        if end < self.end {
+            self.forget_what_was_compacted(end);
+        }
         (self.start, self.end) = (start, end);
+        self.pass = None;
+        self.close_gaps();
         self.epoch = self.epoch.max(epoch);
         self.restarted(log);
         self.bound_by(end);
     }
 
     /// A batch of these bytes that was acknowledged or, if that is enough, one that may have come back.
-    fn known(&self, bytes: &[u8], promised_only: bool) -> Option<Batch> {
+    fn known(&self, bytes: &[u8], promised_only: bool, rules: Option<&Rules>) -> Option<Batch> {
         let first = BatchHeader::read(bytes).expect("a batch").base_offset;
         let at = self.batches.partition_point(|batch| batch.header.base_offset < first);
-        let promised = self.batches.get(at).filter(|batch| batch.bytes == bytes);
-        let ghost = || self.ghosts.get(&first)?.iter().find(|batch| batch.bytes == bytes);
-        promised.or_else(|| if promised_only { None } else { ghost() }).cloned()
+        let here = self.batches.get(at).filter(|batch| batch.header.base_offset == first && !batch.is_gone);
+        let promised = here.filter(|batch| batch.bytes == bytes).cloned();
+        let compacted = || {
+            let (old, rules) = (here?, rules?);
+            let new = old.compacted_to(bytes.to_vec());
+            rules.judge(old, &new).is_ok().then_some(new)
+        };
+        // A start that goes back brings up what has been compacted out of sight.
+        let unseen = || {
+            let old = here.filter(|old| old.header.next_offset() <= self.start && self.was_compacted)?;
+            let new = old.compacted_to(bytes.to_vec());
+            is_remnant(old, &new).is_ok().then_some(new)
+        };
+        let ghost = || self.ghosts.get(&first)?.iter().find(|batch| batch.bytes == bytes).cloned();
+        promised.or_else(compacted).or_else(unseen).or_else(|| if promised_only { None } else { ghost() })
     }
 
     /// A new process has opened the log.

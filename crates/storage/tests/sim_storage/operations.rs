@@ -38,6 +38,7 @@ pub(crate) enum Operation {
     VisitIdle,
     Retention,
     DeleteRecords,
+    Clean,
     Truncate,
     RestartAt,
     CreateTopic,
@@ -51,7 +52,7 @@ pub(crate) enum Operation {
 }
 
 /// How often each is done in an even mixture.
-const USUAL: [(Operation, u64); 28] = [
+const USUAL: [(Operation, u64); 29] = [
     (Operation::Append, 12),
     (Operation::AppendIdempotent, 12),
     (Operation::AppendTransactional, 12),
@@ -70,6 +71,7 @@ const USUAL: [(Operation, u64); 28] = [
     (Operation::VisitIdle, 3),
     (Operation::Retention, 4),
     (Operation::DeleteRecords, 3),
+    (Operation::Clean, 8),
     (Operation::Truncate, 3),
     (Operation::RestartAt, 1),
     (Operation::CreateTopic, 2),
@@ -151,6 +153,7 @@ impl Run {
             Operation::VisitIdle => self.manager().visit_idle(time::wall_clock_ms()),
             Operation::Retention => self.retention(at),
             Operation::DeleteRecords => self.delete_records(at),
+            Operation::Clean => self.clean(),
             Operation::Truncate => self.truncate(at),
             Operation::RestartAt => self.restart_at(at),
             Operation::CreateTopic => self.create_topic(),
@@ -292,7 +295,7 @@ impl Run {
     }
 
     fn send_again(&mut self, at: usize, batch: &Batch, remembered: bool) {
-        let mut again = batch.bytes.clone();
+        let mut again = batch.sent().to_vec();
         // As the producer sent it.
         record_batch::set_base_offset(&mut again, 0);
         record_batch::set_leader_epoch(&mut again, -1);
@@ -408,7 +411,7 @@ impl Run {
 
     fn raise_high_watermark(&mut self, at: usize) {
         let part = &self.parts[at];
-        let borders = part.from(part.high_watermark).iter().map(|batch| batch.header.next_offset());
+        let borders = part.from(part.high_watermark).into_iter().map(|batch| batch.header.next_offset());
         let ahead: Vec<i64> = borders.collect();
         if !ahead.is_empty() {
             self.raise_high_watermark_to(at, one_of(&ahead));
@@ -566,7 +569,7 @@ impl Run {
 
     fn configure(&mut self, at: usize) {
         let topic = self.parts[at].topic;
-        let config = settings::draw();
+        let config = settings::draw_after(&self.parts[at].config);
         self.configs.lock().insert(topic, std::sync::Arc::clone(&config));
         for at in (0..self.parts.len()).filter(|at| self.parts[*at].topic == topic).collect::<Vec<_>>() {
             self.parts[at].config = std::sync::Arc::clone(&config);

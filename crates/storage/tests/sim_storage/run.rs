@@ -11,7 +11,9 @@ use ottla_env::sim::{DiskFaults, crash, die_at_effect, host, is_dying, kill, not
 use ottla_env::{fs, random, time};
 use ottla_protocol::Uuid;
 use ottla_storage::meta_properties::MetaProperties;
-use ottla_storage::{AppendError, Log, LogConfig, LogManager, LogManagerOptions, ReadError, StorageError};
+use ottla_storage::{
+    AppendError, CleanerConfig, Log, LogConfig, LogManager, LogManagerOptions, ReadError, StorageError,
+};
 use parking_lot::Mutex;
 
 use crate::model::{Batch, Part};
@@ -88,6 +90,7 @@ pub(crate) struct Run {
     pub(crate) configs: Configs,
     pub(crate) weights: Weights,
     pub(crate) coordinator_epoch: i32,
+    cleaner: CleanerConfig,
     topics_made: u64,
     broker_epoch: i64,
     /// A stop or a start was cut short: some directories may bear the mark of a clean stop.
@@ -99,12 +102,7 @@ pub(crate) struct Run {
     manager: Option<Arc<LogManager>>,
 }
 
-/// One run from its seed.
-pub(crate) fn run() {
-    run_with(&[]);
-}
-
-/// As [`run`], with some operations more often than others.
+/// One run from its seed, with some operations more often than others.
 pub(crate) fn run_with(often: &[Operation]) {
     let mut run = Run::new(Weights::draw(often));
     run.start(None);
@@ -132,6 +130,7 @@ impl Run {
             configs: Configs::default(),
             weights,
             coordinator_epoch: 0,
+            cleaner: settings::draw_cleaner(),
             topics_made: 0,
             broker_epoch: 0,
             mark_is_open: false,
@@ -250,6 +249,10 @@ impl Run {
         host("main").set_disk_faults_below(dir, faults);
     }
 
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
@@ -364,6 +367,7 @@ impl Run {
                 configs.get(topic).map_or_else(|| Arc::new(LogConfig::default()), Arc::clone)
             }),
             recovery_threads: 1,
+            cleaner: self.cleaner.clone(),
             ..LogManagerOptions::default()
         }
     }

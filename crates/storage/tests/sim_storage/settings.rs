@@ -3,15 +3,38 @@
 use std::sync::Arc;
 
 use ottla_env::random;
-use ottla_storage::{CleanupPolicy, LogConfig};
+use ottla_storage::{CleanerConfig, CleanupPolicy, LogConfig};
 
 use crate::chance;
+
+const DELETE: CleanupPolicy = CleanupPolicy { delete: true, compact: false };
+const COMPACT: CleanupPolicy = CleanupPolicy { delete: false, compact: true };
+const BOTH: CleanupPolicy = CleanupPolicy { delete: true, compact: true };
+const POLICIES: [CleanupPolicy; 4] = [DELETE, DELETE, COMPACT, BOTH];
+
+/// Settings of the cleaner: its map has room for all keys or for a few.
+pub(crate) fn draw_cleaner() -> CleanerConfig {
+    let slots = if chance(3) == 0 { 2 + random::below(6) } else { 1 << 10 };
+    CleanerConfig { dedupe_buffer_bytes: 16 * slots, ..CleanerConfig::default() }
+}
+
+/// Other settings of a topic. One that is compacted stays so: the holes that it has, by compaction or by a loss of power that
+/// could not be told from it, would count as damage.
+pub(crate) fn draw_after(before: &LogConfig) -> Arc<LogConfig> {
+    let drawn = draw();
+    let compact = drawn.cleanup_policy.compact || before.cleanup_policy.compact;
+    Arc::new(LogConfig { cleanup_policy: CleanupPolicy { compact, ..drawn.cleanup_policy }, ..(*drawn).clone() })
+}
 
 /// Settings of one topic.
 pub(crate) fn draw() -> Arc<LogConfig> {
     let ms = |choices: &[i64]| choices[chance(choices.len() as u64)];
     Arc::new(LogConfig {
-        cleanup_policy: CleanupPolicy { delete: true, compact: false },
+        cleanup_policy: POLICIES[chance(4)],
+        delete_retention_ms: ms(&[0, 1_000, 20_000]),
+        min_cleanable_dirty_ratio: if chance(3) == 0 { 0.5 } else { 0.0 },
+        min_compaction_lag_ms: ms(&[0, 0, 1_000]),
+        max_compaction_lag_ms: ms(&[i64::MAX, i64::MAX, 5_000]),
         segment_bytes: 1_100 + chance(2_500),
         segment_ms: ms(&[1_000, 10_000, 604_800_000]),
         segment_index_bytes: if chance(4) == 0 { 24 + chance(60) } else { 10 << 20 },

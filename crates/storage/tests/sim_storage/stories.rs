@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_env::fs;
-use ottla_env::sim::{Sim, host};
+use ottla_env::sim::{Sim, crash, die_at_effect, host, kill};
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
 use ottla_storage::meta_properties::MetaProperties;
-use ottla_storage::{AppendOrigin, LogConfig, LogManager, LogManagerOptions};
+use ottla_storage::{AppendOrigin, CleanupPolicy, Copied, LogConfig, LogManager, LogManagerOptions};
+
+use crate::model::read_all;
 
 /// The clock of the records.
 const NOW: i64 = 1_700_000_000_000;
@@ -16,16 +18,29 @@ const NOW: i64 = 1_700_000_000_000;
 const TOPIC: (&str, Uuid) = ("orders", Uuid(*b"0123456789abcdef"));
 
 fn formatted() {
-    fs::create_dir_all("/data").expect("made");
-    let directory_id = Some(Uuid(*b"fedcba9876543210"));
-    let meta = MetaProperties { version: 1, cluster_id: "c".to_owned(), node_id: 1, directory_id };
-    meta.write(Path::new("/data")).expect("formatted");
+    format("/data", 1);
     fs::sync_dir("/").expect("synced");
 }
 
+fn format(path: &str, id: u8) {
+    fs::create_dir_all(path).expect("made");
+    let directory_id = Some(Uuid([id; 16]));
+    let meta = MetaProperties { version: 1, cluster_id: "c".to_owned(), node_id: 1, directory_id };
+    meta.write(Path::new(path)).expect("formatted");
+}
+
 fn process() -> Arc<LogManager> {
-    let dirs = vec![PathBuf::from("/data")];
-    LogManager::open(LogManagerOptions { dirs, ..LogManagerOptions::default() }).expect("opened")
+    process_of(&["/data"], LogConfig::default())
+}
+
+fn process_of(dirs: &[&str], config: LogConfig) -> Arc<LogManager> {
+    LogManager::open(options_of(dirs, config)).expect("opened")
+}
+
+fn options_of(dirs: &[&str], config: LogConfig) -> LogManagerOptions {
+    let (dirs, config) = (dirs.iter().map(PathBuf::from).collect(), Arc::new(config));
+    let config_of = Box::new(move |_: &str| Arc::clone(&config));
+    LogManagerOptions { dirs, config_of, ..LogManagerOptions::default() }
 }
 
 /// One record of this time, in a batch of its own.
@@ -94,4 +109,64 @@ fn a_roll_that_nothing_follows_is_a_change() {
         let found = log.offset_for_timestamp(NOW + 3).expect("looked up");
         assert_eq!(found.map(|found| (found.offset, found.timestamp)), Some((3, NOW + 3)));
     });
+}
+
+/// A log of a compacted topic was moving when the power went, which took a segment of the copy and left the next one. Of a
+/// compacted topic that may be: the copy went on at its end, took the log's place, and what lay in the hole was lost although
+/// it had been synced where it was (seed 5630).
+#[test]
+fn a_copy_has_no_hole_that_its_log_has_not() {
+    Sim::new(1).run(async {
+        format("/data", 1);
+        format("/other", 2);
+        fs::sync_dir("/").expect("synced");
+        let cleanup_policy = CleanupPolicy { compact: true, delete: false };
+        let config = LogConfig { cleanup_policy, segment_bytes: 250, ..LogConfig::default() };
+        let start = || process_of(&["/data", "/other"], config.clone());
+        let manager = start();
+        let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
+        for n in 0..6 {
+            log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+        }
+        log.flush().expect("flushed");
+        let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
+        let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
+        while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
+        let first = future.path().join("00000000000000000000.log");
+        drop((log, future, manager));
+        kill();
+        let lost = fs::File::open_rw(&first).expect("there");
+        lost.set_len(0).expect("what the power took");
+        drop(lost);
+        let manager = start();
+        let (log, future) = (manager.get(TOPIC.0, 0), manager.future(TOPIC.0, 0));
+        let (log, future) = (log.expect("open"), future.expect("it goes on"));
+        while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
+        manager.replacement(TOPIC.0, 0).expect("both are there").finish().expect("moved");
+        let log = manager.get(TOPIC.0, 0).expect("open");
+        let batches: Vec<Vec<u8>> = read_all(&log, 0);
+        assert_eq!((batches.len(), log.log_end_offset()), (6, 6));
+    });
+}
+
+/// A process took the mark of the clean stop before it, and was killed before it had synced that. The next one found no mark,
+/// synced nothing and appended; then the power went, and the mark was back: what had been cut off in the middle was taken for
+/// whole (seed 1481).
+#[test]
+fn a_mark_that_was_taken_stays_away() {
+    for seed in 1..=40 {
+        Sim::new(seed).run(async {
+            formatted();
+            process().stop(1).expect("a clean stop");
+            // The removal is the first effect of a start, its sync the second.
+            die_at_effect(2);
+            LogManager::open(options_of(&["/data"], LogConfig::default())).expect_err("it dies");
+            kill();
+            let manager = process();
+            assert_eq!(manager.clean_broker_epoch(), None);
+            drop(manager);
+            crash();
+            assert_eq!(process().clean_broker_epoch(), None, "nobody has stopped since");
+        });
+    }
 }

@@ -78,7 +78,7 @@ impl Marker {
             return None;
         }
         let mut scratch = Vec::new();
-        let mut records = record_batch::records(&batch.bytes, &mut scratch, 1 << 20).expect("records");
+        let mut records = record_batch::records(batch.sent(), &mut scratch, 1 << 20).expect("records");
         let record = records.next()?.expect("a record");
         let commit = ControlRecordType::from_key(record.key?)? == ControlRecordType::Commit;
         let epoch = record.value?.get(2..)?.first_chunk::<4>()?;
@@ -105,7 +105,7 @@ pub(crate) fn consume<'a>(
             if !marker.commit {
                 aborting.remove(&header.producer_id);
             }
-        } else if !(header.is_transactional() && aborting.contains(&header.producer_id)) {
+        } else if !header.is_control() && !(header.is_transactional() && aborting.contains(&header.producer_id)) {
             seen.insert(header.base_offset);
         }
     }
