@@ -267,18 +267,28 @@ pub fn read_dir(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).map_err(|error| named("list", path, error))? {
         let entry = entry.map_err(|error| named("list", path, error))?;
-        let metadata = match std::fs::metadata(entry.path()) {
-            Ok(metadata) => metadata,
+        let (is_dir, len) = match kind_and_len(&entry) {
+            Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(named("stat", &entry.path(), error)),
         };
         if let Ok(name) = entry.file_name().into_string() {
-            let is_dir = metadata.is_dir();
-            entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
+            entries.push(DirEntry { name, is_dir, len });
         }
     }
     entries.sort_unstable();
     Ok(entries)
+}
+
+/// Of a directory's entry. What the listing itself tells is not asked for again, and the rest not by its whole path: a start lists
+/// thousands of directories.
+fn kind_and_len(entry: &std::fs::DirEntry) -> io::Result<(bool, u64)> {
+    let kind = entry.file_type()?;
+    if kind.is_dir() {
+        return Ok((true, 0));
+    }
+    let metadata = if kind.is_symlink() { std::fs::metadata(entry.path())? } else { entry.metadata()? };
+    Ok((metadata.is_dir(), if metadata.is_dir() { 0 } else { metadata.len() }))
 }
 
 /// Makes the names in a directory durable: those created, renamed and removed before.

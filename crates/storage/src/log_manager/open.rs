@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicI64;
 
 use ottla_env::task::StopSignal;
 use ottla_env::{fs, time};
-use ottla_protocol::Uuid;
 use parking_lot::{Mutex, RwLock};
 
 use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs, moves, strays};
@@ -28,6 +27,8 @@ struct Job {
     dir: Arc<LogDir>,
     /// Of its own directory.
     name: String,
+    /// A copy that is to take the log's place.
+    is_copy: bool,
     topic: String,
     partition: i32,
     config: Arc<LogConfig>,
@@ -121,16 +122,12 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
     let high_watermarks = dir.high_watermarks.load()?;
     dir.cleaned.load()?;
     let mut jobs = Vec::new();
+    // A topic's configuration is made of many layers, and a topic may have thousands of partitions.
+    let mut configs: BTreeMap<String, Arc<LogConfig>> = BTreeMap::new();
     for entry in fs::read_dir(dir.path())?.into_iter().filter(|entry| entry.is_dir) {
-        let path = dir.path().join(&entry.name);
-        match parse_partition_dir(&entry.name) {
+        let kind = parse_partition_dir(&entry.name);
+        match kind {
             DirKind::Partition { topic, .. } if topic == CLUSTER_METADATA => {}
-            DirKind::Future { .. } if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) => {
-                strays::set_copy_aside(dir, &path)?;
-            }
-            DirKind::Partition { .. } if partition_metadata::read(&path).is_ok_and(|id| id.is_none()) => {
-                tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
-            }
             DirKind::Partition { topic, partition } | DirKind::Future { topic, partition } => {
                 let key = (Arc::from(topic), partition);
                 let at = |offsets: &Offsets| offsets.get(&key).copied().unwrap_or(0);
@@ -140,33 +137,48 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
                     high_watermark: at(&high_watermarks),
                     clean_shutdown: epoch.is_some(),
                 };
-                let config = (options.config_of)(topic);
+                let config = match configs.get(topic) {
+                    Some(config) => Arc::clone(config),
+                    None => Arc::clone(configs.entry(topic.to_owned()).or_insert((options.config_of)(topic))),
+                };
+                let is_copy = matches!(kind, DirKind::Future { .. });
                 let (dir, topic, name) = (Arc::clone(dir), topic.to_owned(), entry.name.clone());
-                jobs.push(Job { dir, name, topic, partition, config, options: options_of_log });
+                jobs.push(Job { dir, name, is_copy, topic, partition, config, options: options_of_log });
             }
-            DirKind::Deleted => dir.remove_later(path, true, 0),
+            DirKind::Deleted => dir.remove_later(dir.path().join(&entry.name), true, 0),
             DirKind::SetAside | DirKind::Other => {}
         }
     }
     Ok((epoch, jobs))
 }
 
+/// None for a log that cannot be opened, and for one that waits for its topic.
 fn open_log(job: Job) -> Option<Arc<Log>> {
-    let Job { dir, name, topic, partition, config, options } = job;
-    match Log::open_named(&name, &dir, &topic, partition, Uuid::ZERO, config, options) {
-        Ok(log) => {
+    let Job { dir, name, is_copy, topic, partition, config, options } = job;
+    let path = dir.path().join(&name);
+    let opened = match partition_metadata::read(&path) {
+        Ok(None) if is_copy => strays::set_copy_aside(&dir, &path).map(|()| None),
+        Ok(None) => {
+            tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
+            Ok(None)
+        }
+        Ok(Some(topic_id)) => Log::open_named(&name, &dir, &topic, partition, topic_id, config, options).map(Some),
+        Err(error) => Err(error),
+    };
+    match &opened {
+        Ok(Some(log)) => {
             let thread = std::thread::current().id();
             tracing::debug!(topic = %log.topic(), partition, ?thread, "a log is open");
-            Some(log)
         }
+        Ok(None) => {}
         Err(error) => {
             tracing::error!(dir = %dir.path().display(), partition = name, %error, "log cannot be opened and is not served");
             if let StorageError::Io(error) = error {
                 dir.set_offline(&error.to_string());
             }
-            None
         }
     }
+    opened.ok().flatten()
 }
 
 fn collect(opened: impl Iterator<Item = Arc<Log>>) -> Result<Logs, OpenError> {
