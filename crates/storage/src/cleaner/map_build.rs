@@ -1,8 +1,9 @@
 //! The first read of a pass: the last offset of each key of the dirty part. Kafka: `Cleaner.buildOffsetMap`.
 
 use ottla_env::planted;
+use ottla_protocol::record_batch::BatchError;
 
-use super::offset_map::{Full, OffsetMap};
+use super::offset_map::{Full, Hashed, OffsetMap, TOGETHER};
 use super::pass::Pass;
 use super::records::{CleanRecords, is_legacy, legacy, shrink};
 use super::source_reader::SourceReader;
@@ -56,7 +57,8 @@ impl Pass<'_> {
                 Ok(())
             } else {
                 let limit = self.chosen.config.max_decompressed_message_bytes;
-                put_keys(&mut self.map, &mut self.unpack, batch, &at, from, limit)
+                let mut keys = Keys { map: &mut self.map, from, ahead: &mut self.ahead };
+                keys.put_batch(&mut self.unpack, batch, &at, limit)
                     .map_err(|error| rewrite::broken(segment, &at, &error))?
             };
             shrink(&mut self.unpack);
@@ -73,34 +75,52 @@ impl Pass<'_> {
     }
 }
 
-/// Notes the keys of a batch from the offset `from` on.
-fn put_keys(
-    map: &mut OffsetMap,
-    unpack: &mut Vec<u8>,
-    batch: &[u8],
-    at: &BatchAt,
+/// Where the keys of a batch go: into the map, some together.
+struct Keys<'a> {
+    map: &'a mut OffsetMap,
+    /// Records below count as compacted.
     from: i64,
-    limit: usize,
-) -> Result<Result<(), Full>, ottla_protocol::record_batch::BatchError> {
-    let mut put = |key: Option<&[u8]>, offset: i64| match key {
-        Some(key) if offset >= from => map.put(key, offset),
-        Some(_) | None => Ok(()),
-    };
-    if is_legacy(&at.header) {
-        let (_, messages) = legacy(batch, unpack, limit)?;
-        for message in messages {
-            let message = message?;
-            if put(message.key, message.offset).is_err() {
-                return Ok(Err(Full));
+    ahead: &'a mut Vec<(Hashed, i64)>,
+}
+
+impl Keys<'_> {
+    /// Notes the keys of a batch.
+    fn put_batch(
+        &mut self,
+        unpack: &mut Vec<u8>,
+        batch: &[u8],
+        at: &BatchAt,
+        limit: usize,
+    ) -> Result<Result<(), Full>, BatchError> {
+        self.ahead.clear();
+        if is_legacy(&at.header) {
+            let (_, messages) = legacy(batch, unpack, limit)?;
+            for message in messages {
+                let message = message?;
+                if self.take(message.key, message.offset).is_err() {
+                    return Ok(Err(Full));
+                }
+            }
+        } else {
+            for record in CleanRecords::new(&at.header, batch, unpack, limit)? {
+                let record = record?;
+                if self.take(record.key, record.offset).is_err() {
+                    return Ok(Err(Full));
+                }
             }
         }
-    } else {
-        for record in CleanRecords::new(&at.header, batch, unpack, limit)? {
-            let record = record?;
-            if put(record.key, record.offset).is_err() {
-                return Ok(Err(Full));
-            }
-        }
+        Ok(self.put_ahead())
     }
-    Ok(Ok(()))
+
+    fn take(&mut self, key: Option<&[u8]>, offset: i64) -> Result<(), Full> {
+        if let Some(key) = key.filter(|_| offset >= self.from) {
+            self.ahead.push((self.map.hashed(key), offset));
+        }
+        if self.ahead.len() < TOGETHER { Ok(()) } else { self.put_ahead() }
+    }
+
+    fn put_ahead(&mut self) -> Result<(), Full> {
+        self.map.fetch(self.ahead.iter().map(|(key, _)| *key));
+        self.ahead.drain(..).try_for_each(|(key, offset)| self.map.put(key, offset))
+    }
 }

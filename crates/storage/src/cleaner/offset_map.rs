@@ -7,12 +7,27 @@
 //! ```
 //! Kafka's slots take 24 bytes, for 128 bits of MD5. Here 88 bits tell keys apart: with eight million keys, which fill
 //! the default memory, two collide in one of 10^13 passes. A map is made for one pass, no larger than the pass can need.
+//!
+//! Nearly every look at a slot misses every cache, and whoever waits for one before asking for the next waits for all of them.
+//! So keys come in groups of [`TOGETHER`]: their hashes first, then [`OffsetMap::fetch`] for all of them, whose misses overlap,
+//! and only then what depends on what a slot holds.
 
 use super::key_hash::KeyHash;
 
 const SLOT_BYTES: u64 = 16;
 const OFFSET_BITS: u32 = 40;
 const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
+
+/// Keys that are looked up together.
+pub(super) const TOGETHER: usize = 64;
+
+/// A key as the map knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hashed {
+    high: u64,
+    /// Its upper bits, where a slot has the offset in the lower ones.
+    tag: u64,
+}
 
 /// How large a map may get.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,14 +76,26 @@ impl OffsetMap {
         }
     }
 
+    /// A key's hash.
+    pub(super) fn hashed(&self, key: &[u8]) -> Hashed {
+        let (high, low) = self.hash.of(key);
+        Hashed { high, tag: low & !OFFSET_MASK }
+    }
+
+    /// Brings the slots of these keys into the caches.
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = Hashed>) {
+        let slots = keys.filter_map(|key| self.slots.get(self.start(key.high)));
+        // Nothing branches on what is read here, so that no read waits for another.
+        std::hint::black_box(slots.fold(0, |sum, slot| sum ^ slot[0]));
+    }
+
     /// Notes that `key` has a record at `offset`, which is not below any other.
-    pub(super) fn put(&mut self, key: &[u8], offset: i64) -> Result<(), Full> {
+    pub(super) fn put(&mut self, key: Hashed, offset: i64) -> Result<(), Full> {
         let relative = u64::try_from(offset - self.first_offset).map_err(|_| Full)? + 1;
         if relative > OFFSET_MASK {
             return Err(Full);
         }
-        let (high, low) = self.hash.of(key);
-        let tag = low & !OFFSET_MASK;
+        let Hashed { high, tag } = key;
         let mut at = self.start(high);
         let full = self.used >= self.used_max;
         loop {
@@ -88,9 +115,8 @@ impl OffsetMap {
     }
 
     /// The last offset of `key`, if it has one.
-    pub(super) fn get(&self, key: &[u8]) -> Option<i64> {
-        let (high, low) = self.hash.of(key);
-        let tag = low & !OFFSET_MASK;
+    pub(super) fn get(&self, key: Hashed) -> Option<i64> {
+        let Hashed { high, tag } = key;
         let mut at = self.start(high);
         loop {
             match self.slots.get(at)? {
@@ -137,22 +163,31 @@ impl OffsetMap {
 mod tests {
     use super::*;
 
+    fn put(map: &mut OffsetMap, key: &[u8], offset: i64) -> Result<(), Full> {
+        let key = map.hashed(key);
+        map.put(key, offset)
+    }
+
+    fn get(map: &OffsetMap, key: &[u8]) -> Option<i64> {
+        map.get(map.hashed(key))
+    }
+
     const BOUNDS: MapBounds = MapBounds { memory: 1 << 20, load_factor: 0.9 };
 
     #[test]
     fn the_last_offset_of_each_key_counts() {
         let mut map = OffsetMap::new(1_000, 11_000, &BOUNDS, [7; 16]);
         for offset in 1_000..11_000i64 {
-            map.put(format!("key-{}", offset % 500).as_bytes(), offset).unwrap();
+            put(&mut map, format!("key-{}", offset % 500).as_bytes(), offset).unwrap();
         }
         assert_eq!((map.len(), map.latest_offset()), (500, 10_999));
         for n in 0..500 {
-            assert_eq!(map.get(format!("key-{n}").as_bytes()), Some(10_500 + n));
+            assert_eq!(get(&map, format!("key-{n}").as_bytes()), Some(10_500 + n));
         }
-        assert_eq!(map.get(b"key-500"), None);
-        assert_eq!(map.get(b""), None);
-        map.put(b"", 11_000).unwrap();
-        assert_eq!(map.get(b""), Some(11_000), "an empty key is a key");
+        assert_eq!(get(&map, b"key-500"), None);
+        assert_eq!(get(&map, b""), None);
+        put(&mut map, b"", 11_000).unwrap();
+        assert_eq!(get(&map, b""), Some(11_000), "an empty key is a key");
     }
 
     #[test]
@@ -160,12 +195,12 @@ mod tests {
         let bounds = MapBounds { memory: 100 * SLOT_BYTES, load_factor: 0.9 };
         let mut map = OffsetMap::new(0, i64::MAX, &bounds, [1; 16]);
         for n in 0..90i64 {
-            map.put(&n.to_be_bytes(), n).unwrap();
+            put(&mut map, &n.to_be_bytes(), n).unwrap();
         }
-        assert_eq!(map.put(&90i64.to_be_bytes(), 90), Err(Full));
+        assert_eq!(put(&mut map, &90i64.to_be_bytes(), 90), Err(Full));
         assert_eq!(map.latest_offset(), 89);
-        map.put(&5i64.to_be_bytes(), 90).unwrap();
-        assert_eq!((map.get(&5i64.to_be_bytes()), map.get(&90i64.to_be_bytes())), (Some(90), None));
+        put(&mut map, &5i64.to_be_bytes(), 90).unwrap();
+        assert_eq!((get(&map, &5i64.to_be_bytes()), get(&map, &90i64.to_be_bytes())), (Some(90), None));
         assert!((map.utilization() - 0.9).abs() < 1e-9);
     }
 
@@ -174,8 +209,8 @@ mod tests {
         assert!(OffsetMap::new(50, 60, &MapBounds { memory: 1 << 30, load_factor: 0.9 }, [0; 16]).slots.len() < 100);
         for load_factor in [0.0, -1.0, 7.0, f64::NAN, f64::INFINITY] {
             let mut map = OffsetMap::new(0, 10, &MapBounds { memory: 0, load_factor }, [0; 16]);
-            map.put(b"a", 0).unwrap();
-            assert_eq!((map.put(b"b", 1), map.get(b"a"), map.get(b"b")), (Err(Full), Some(0), None));
+            put(&mut map, b"a", 0).unwrap();
+            assert_eq!((put(&mut map, b"b", 1), get(&map, b"a"), get(&map, b"b")), (Err(Full), Some(0), None));
         }
     }
 
@@ -183,9 +218,9 @@ mod tests {
     fn a_low_load_factor_takes_more_slots_not_fewer_keys() {
         let bounds = MapBounds { memory: 1 << 20, load_factor: 0.01 };
         let mut map = OffsetMap::new(0, 500, &bounds, [3; 16]);
-        (0..500i64).for_each(|n| map.put(&n.to_be_bytes(), n).unwrap());
+        (0..500i64).for_each(|n| put(&mut map, &n.to_be_bytes(), n).unwrap());
         let mut bounded = OffsetMap::new(0, 1_000, &bounds, [3; 16]);
-        let taken = (0..1_000i64).take_while(|n| bounded.put(&n.to_be_bytes(), *n).is_ok()).count();
+        let taken = (0..1_000i64).take_while(|n| put(&mut bounded, &n.to_be_bytes(), *n).is_ok()).count();
         assert_eq!(taken, (1 << 20) / 16 / 100, "one of a hundred slots of a MiB");
     }
 
@@ -193,7 +228,7 @@ mod tests {
     fn an_offset_too_far_from_the_first_ends_the_map() {
         let mut map = OffsetMap::new(0, i64::MAX, &BOUNDS, [0; 16]);
         let last = (1i64 << OFFSET_BITS) - 2;
-        map.put(b"a", last).unwrap();
-        assert_eq!((map.get(b"a"), map.put(b"a", last + 1)), (Some(last), Err(Full)));
+        put(&mut map, b"a", last).unwrap();
+        assert_eq!((get(&map, b"a"), put(&mut map, b"a", last + 1)), (Some(last), Err(Full)));
     }
 }

@@ -11,7 +11,7 @@ use ottla_protocol::record_batch::BatchHeader;
 use super::facts::Chosen;
 use super::filter::{BatchNeeds, Fate, rule};
 use super::groups::{GroupFacts, GroupLimits, groups};
-use super::offset_map::{MapBounds, OffsetMap};
+use super::offset_map::{Hashed, MapBounds, OffsetMap, TOGETHER};
 use super::output::Output;
 use super::records::is_legacy;
 use super::report::Cleaned;
@@ -37,6 +37,8 @@ pub(super) struct Pass<'a> {
     pub(super) read_bytes: usize,
     pub(super) map: OffsetMap,
     pub(super) unpack: Vec<u8>,
+    /// Keys that go into the map together, with their offsets.
+    pub(super) ahead: Vec<(Hashed, i64)>,
     scratch: Scratch,
     /// As of the start: a producer that appends meanwhile is safe beyond the dirty part.
     producers: HashMap<i64, LastRecord>,
@@ -75,6 +77,7 @@ impl<'a> Pass<'a> {
             read_bytes: (config.io_buffer_bytes / threads / 2).max(IO_BYTES_MIN),
             map: OffsetMap::new(dirt.first_dirty, dirt.first_uncleanable, &bounds, random::bytes16()),
             unpack: Vec::new(),
+            ahead: Vec::with_capacity(TOGETHER),
             scratch: Scratch::default(),
             producers: log.last_records_of_producers(),
             done: Cleaned {

@@ -9,8 +9,8 @@ use ottla_protocol::record_batch::{
 };
 
 use super::filter::{BatchRule, Fate, Left, RecordFacts, fate, stays};
-use super::offset_map::OffsetMap;
-use super::records::{CleanRecords, is_legacy, legacy, shrink};
+use super::offset_map::{Hashed, OffsetMap, TOGETHER};
+use super::records::{CleanRecord, CleanRecords, is_legacy, legacy, shrink};
 use crate::batch_scan::BatchAt;
 use crate::error::StorageError;
 use crate::segment::Segment;
@@ -64,18 +64,20 @@ pub(super) fn rewrite(
     let (mut left, mut counts) = (Left { count: 0, has_tombstone: false }, Counts::default());
     let mut max_timestamp = NO_TIMESTAMP;
     spans.clear();
-    for record in &mut records {
-        let record = record?;
-        counts.read += 1;
-        if !judge.keeps(record.offset, record.key, record.has_value, rule, &mut counts) {
-            continue;
-        }
-        left.count += 1;
-        left.has_tombstone |= !record.has_value;
-        max_timestamp = max_timestamp.max(record.timestamp);
-        match spans.last_mut() {
-            Some(last) if last.end == record.span.start => last.end = record.span.end,
-            Some(_) | None => spans.push(record.span),
+    let mut ahead = Vec::with_capacity(TOGETHER);
+    while judge.read_ahead(&mut records, rule, &mut ahead)? > 0 {
+        for (record, key) in ahead.drain(..) {
+            counts.read += 1;
+            if !judge.keeps(record.offset, key, record.has_value, rule, &mut counts) {
+                continue;
+            }
+            left.count += 1;
+            left.has_tombstone |= !record.has_value;
+            max_timestamp = max_timestamp.max(record.timestamp);
+            match spans.last_mut() {
+                Some(last) if last.end == record.span.start => last.end = record.span.end,
+                Some(_) | None => spans.push(record.span),
+            }
         }
     }
     counts.kept = u64::try_from(left.count).unwrap_or(0);
@@ -103,8 +105,29 @@ fn put(fate: Fate, header: &BatchHeader, batch: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// A record whose key was asked for ahead.
+type Ahead<'a> = (CleanRecord<'a>, Option<Hashed>);
+
 impl Judge<'_> {
-    fn keeps(&self, offset: i64, key: Option<&[u8]>, has_value: bool, rule: &BatchRule, counts: &mut Counts) -> bool {
+    /// Reads some records, and has the map look for their keys; how many.
+    fn read_ahead<'b>(
+        &self,
+        records: &mut CleanRecords<'b>,
+        rule: &BatchRule,
+        ahead: &mut Vec<Ahead<'b>>,
+    ) -> Result<usize, BatchError> {
+        for record in records.take(TOGETHER) {
+            let record = record?;
+            let key = record.key.map(|key| self.map.hashed(key));
+            ahead.push((record, key));
+        }
+        if !rule.keep_records {
+            self.map.fetch(ahead.iter().filter_map(|(_, key)| *key));
+        }
+        Ok(ahead.len())
+    }
+
+    fn keeps(&self, offset: i64, key: Option<Hashed>, has_value: bool, rule: &BatchRule, counts: &mut Counts) -> bool {
         let is_mapped = offset <= self.map.latest_offset();
         let asks_map = is_mapped && !rule.keep_records;
         let last_of_key = key.filter(|_| asks_map).and_then(|key| self.map.get(key));
@@ -129,7 +152,8 @@ fn rewrite_legacy(
     for message in messages {
         let message = message?;
         counts.read += 1;
-        if judge.keeps(message.offset, message.key, message.value.is_some(), rule, &mut counts) {
+        let key = message.key.map(|key| judge.map.hashed(key));
+        if judge.keeps(message.offset, key, message.value.is_some(), rule, &mut counts) {
             kept.push(message);
         }
     }
