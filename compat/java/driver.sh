@@ -163,6 +163,11 @@ broker_configs() {
   expect 'Cannot update these configs dynamically: \[num.partitions\]' "$work/refused"
   if (tool "${all[@]}" --alter --add-config cordoned.log.dirs=* >/dev/null 2>"$work/refused"); then die "cordoned.log.dirs was taken"; fi
   expect 'broker id must be specified: \[cordoned.log.dirs\]' "$work/refused"
+  # Through the controller's listener as well (KIP-919).
+  local by_controller=(kafka.admin.ConfigCommand --bootstrap-controller "$OTTLA_CONTROLLER" --entity-type brokers --entity-default)
+  tool "${by_controller[@]}" --alter --add-config message.max.bytes=4000000 >"$work/out"
+  tool "${all[@]}" --describe >"$work/out"; expect ' message.max.bytes=4000000 ' "$work/out"
+  tool "${by_controller[@]}" --alter --add-config message.max.bytes=3000000 >"$work/out"
   tool "${one[@]}" --alter --delete-config message.max.bytes >"$work/out"
   tool "${one[@]}" --describe --all >"$work/out"
   expect ' message.max.bytes=3000000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:message.max.bytes=3000000, ' "$work/out"

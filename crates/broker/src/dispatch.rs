@@ -115,11 +115,12 @@ apis! {
     DeleteRecords              0..=2     broker      "Delete on Topic"                      inline  delete_records;
     InitProducerId             0..=5     broker      "IdempotentWrite on Cluster"           waits   init_producer_id;
     OffsetForLeaderEpoch       2..=4     broker      "Describe on Topic"                    inline  offset_for_leader_epoch;
-    DescribeConfigs            1..=4     broker      "DescribeConfigs on Topic or Cluster"  inline  describe_configs;
+    DescribeConfigs            1..=4     both        "DescribeConfigs on Topic or Cluster"  inline  describe_configs;
+    AlterConfigs               0..=2     both        "AlterConfigs on Topic or Cluster"     waits   alter_configs;
     DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
     CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
     DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;
-    IncrementalAlterConfigs    0..=1     broker      "AlterConfigs on Topic or Cluster"     waits   incremental_alter_configs;
+    IncrementalAlterConfigs    0..=1     both        "AlterConfigs on Topic or Cluster"     waits   incremental_alter_configs;
     OffsetDelete               0..=0     broker      "Delete on Group, Read on Topic"       waits   offset_delete;
     Vote                       0..=2     controller  "ClusterAction on Cluster"             forward ClusterAction;
     BeginQuorumEpoch           0..=1     controller  "ClusterAction on Cluster"             forward ClusterAction;

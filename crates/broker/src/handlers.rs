@@ -1,6 +1,8 @@
 //! One file per API: parse, authorize, do, answer. Outcomes of the layers below become Kafka's error codes here and only
 //! here, by matches that name every case.
 
+pub(crate) mod alter_configs;
+mod alteration;
 pub(crate) mod api_versions;
 mod authorized_operations;
 mod controller_errors;

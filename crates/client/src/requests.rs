@@ -1,4 +1,4 @@
-//! Which response answers which request: the pairs that this client sends, so that a typed request can only be answered
+//! Which response answers which request: the pairs that this client, or a test by it, sends, so that a typed request can only be answered
 //! by its own response.
 
 use ottla_protocol::frame;
@@ -91,6 +91,7 @@ pairs! {
     "DescribeConfigs" describe_configs_request::DescribeConfigsRequest => describe_configs_response::DescribeConfigsResponse;
     "CreatePartitions" create_partitions_request::CreatePartitionsRequest => create_partitions_response::CreatePartitionsResponse;
     "DeleteGroups" delete_groups_request::DeleteGroupsRequest => delete_groups_response::DeleteGroupsResponse;
+    "AlterConfigs" alter_configs_request::AlterConfigsRequest => alter_configs_response::AlterConfigsResponse;
     "IncrementalAlterConfigs" incremental_alter_configs_request::IncrementalAlterConfigsRequest => incremental_alter_configs_response::IncrementalAlterConfigsResponse;
     "OffsetDelete" offset_delete_request::OffsetDeleteRequest => offset_delete_response::OffsetDeleteResponse;
     "DescribeCluster" describe_cluster_request::DescribeClusterRequest => describe_cluster_response::DescribeClusterResponse;

@@ -13,38 +13,25 @@
 //! * AlterConfigs on the topic: else TOPIC_AUTHORIZATION_FAILED; on the cluster for brokers: else CLUSTER_AUTHORIZATION_FAILED.
 //! * A controller that cannot be asked: REQUEST_TIMED_OUT for each resource.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
 use ottla_metadata::config::alter::{self, AlterOp};
-use ottla_metadata::config::broker_change::{check_in_effect, check_rows};
 use ottla_metadata::image::ConfigResourceType;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, IncrementalAlterConfigsRequest,
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use ottla_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
 
+use super::alteration::{self, Refused};
 use super::controller_errors::{ask, sentence};
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::forward;
-use crate::security::authorizer::{Operation, Resource};
-
-/// Why a resource does not go to the controller.
-type Refused = (ErrorCode, Cow<'static, str>);
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: IncrementalAlterConfigsRequest<'_> = cx.decode()?;
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeSet::new();
-    for resource in &request.resources {
-        let name = (resource.resource_type, resource.resource_name);
-        if !seen.insert(name) {
-            twice.insert(name);
-        }
-    }
+    let names = request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name));
+    let twice = alteration::named_twice(names);
     let mut allowed = Vec::new();
     let mut refused = Vec::new();
     for resource in &request.resources {
@@ -77,74 +64,26 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
 }
 
 fn check(cx: &RequestContext, resource: &AlterConfigsResource<'_>, is_twice: bool) -> Result<(), Refused> {
-    let invalid = |why: &'static str| Err((ErrorCode::InvalidRequest, why.into()));
-    if is_twice {
-        return invalid("Each resource must appear at most once.");
-    }
-    let name = resource.resource_name;
-    match ConfigResourceType::from_code(resource.resource_type) {
-        Some(ConfigResourceType::Topic) => {
-            if !cx.authorized(Operation::AlterConfigs, Resource::Topic(name)) {
-                return Err((ErrorCode::TopicAuthorizationFailed, "AlterConfigs on the topic is not allowed".into()));
-            }
-        }
-        Some(ConfigResourceType::Broker) => {
-            if !cx.authorized(Operation::AlterConfigs, Resource::Cluster) {
-                return Err((
-                    ErrorCode::ClusterAuthorizationFailed,
-                    "AlterConfigs on the cluster is not allowed".into(),
-                ));
-            }
-        }
-        Some(ConfigResourceType::BrokerLogger | ConfigResourceType::ClientMetrics | ConfigResourceType::Group) => {
-            return invalid("only the configurations of topics and brokers can be changed yet");
-        }
-        None => {
-            return Err((
-                ErrorCode::InvalidRequest,
-                format!("Unknown resource type {}", resource.resource_type).into(),
-            ));
-        }
-    }
-    let keys: BTreeSet<&str> = resource.configs.iter().map(|config| config.name).collect();
-    if keys.len() < resource.configs.len() {
-        return invalid("Error due to duplicate config keys");
-    }
+    let (kind, name) = (resource.resource_type, resource.resource_name);
+    alteration::check_resource(cx, kind, name, is_twice)?;
     let delete = AlterOp::Delete as i8;
-    let valueless = resource.configs.iter().filter(|c| c.value.is_none() && c.config_operation != delete);
-    let valueless: Vec<&str> = valueless.map(|config| config.name).collect();
-    if !valueless.is_empty() {
-        let why = format!("Null value not supported for : {}", valueless.join(", "));
-        return Err((ErrorCode::InvalidRequest, why.into()));
+    let lacks = |config: &AlterableConfig<'_>| config.value.is_none() && config.config_operation != delete;
+    alteration::check_keys(resource.configs.iter().map(|config| (config.name, lacks(config))))?;
+    if kind != ConfigResourceType::Broker as i8 {
+        return Ok(());
     }
-    if resource.resource_type == ConfigResourceType::Broker as i8 { check_broker(cx, resource) } else { Ok(()) }
-}
-
-/// Whether this broker could do what is asked of it, or of all.
-fn check_broker(cx: &RequestContext, resource: &AlterConfigsResource<'_>) -> Result<(), Refused> {
-    let (name, config) = (resource.resource_name, &cx.broker.config);
-    let invalid = |why: String| (ErrorCode::InvalidRequest, Cow::Owned(why));
-    let per_broker = !name.is_empty();
-    if per_broker {
-        let id: i32 = name.parse().map_err(|_| invalid(format!("Node id must be an integer, but it is: {name}")))?;
-        if id != config.node_id {
-            return Err(invalid(format!("Unexpected broker id, expected {}, but received {name}", config.node_id)));
+    alteration::check_broker(cx, name, |old| {
+        let mut operations = Vec::with_capacity(resource.configs.len());
+        for config in &resource.configs {
+            let op = AlterOp::from_code(config.config_operation).ok_or_else(|| {
+                let why = format!("Unknown operations type {}", config.config_operation);
+                (ErrorCode::InvalidRequest, why.into())
+            })?;
+            operations.push((config.name, op, config.value));
         }
-    }
-    let mut operations = Vec::with_capacity(resource.configs.len());
-    for config in &resource.configs {
-        let op = AlterOp::from_code(config.config_operation);
-        let op = op.ok_or_else(|| invalid(format!("Unknown operations type {}", config.config_operation)))?;
-        operations.push((config.name, op, config.value));
-    }
-    let image = cx.broker.image();
-    let old = image.configs.broker(per_broker.then_some(config.node_id)).map(|values| (**values).clone());
-    let old = old.unwrap_or_default();
-    let new = alter::apply(ConfigResourceType::Broker, &old, operations);
-    let new = new.map_err(|cause| (ErrorCode::InvalidConfig, Cow::Owned(cause.to_string())))?;
-    let checked = check_rows(per_broker, &old, &new);
-    let checked = checked.and_then(|_| check_in_effect(config, &image.configs, per_broker, &new));
-    checked.map_err(|cause| invalid(cause.to_string()))
+        let new = alter::apply(ConfigResourceType::Broker, old, operations);
+        new.map_err(|cause| (ErrorCode::InvalidConfig, cause.to_string().into()))
+    })
 }
 
 fn failed<'a>(

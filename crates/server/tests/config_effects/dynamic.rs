@@ -7,6 +7,7 @@ use ottla_client::admin::{ConfigChange, ConfigEntry, ConfigResource, ConfigSourc
 use ottla_client::{Admin, Error, ProducerRecord};
 use ottla_env::{fs, time};
 use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource, AlterableConfig};
 
 use crate::HOUR_MS;
 use crate::connections::{last_is_refused, threads_named};
@@ -261,5 +262,46 @@ fn what_cannot_be_changed_is_refused_and_nothing_is_stored() {
         assert_eq!((entry.source, entry.is_read_only), (ConfigSource::Default, false), "refused, and only validated");
         assert!(described(&node, &THIS, "num.partitions").await.unwrap().is_read_only);
         assert_eq!(described(&node, &ALL, "max.connections").await, None);
+    });
+}
+
+/// With AlterConfigs, as clients before KIP-339 do. Each answer is what Apache Kafka 4.4.0 was seen to give.
+#[test]
+fn older_clients_replace_all_that_was_set() {
+    with_node(&[], |node| async move {
+        set(&node, &THIS, "message.max.bytes", "5000").await;
+        set(&node, &THIS, "log.cleanup.policy", "compact").await;
+        let connection = node.admin().await.cluster().any_broker().await.unwrap();
+        let alter = async |broker: &str, configs: &[(&str, Option<&str>)]| {
+            let configs =
+                configs.iter().map(|(name, value)| AlterableConfig { name, value: *value, ..Default::default() });
+            let resource = AlterConfigsResource {
+                resource_type: 4,
+                resource_name: broker,
+                configs: configs.collect(),
+                ..Default::default()
+            };
+            let request = AlterConfigsRequest { resources: vec![resource], ..Default::default() };
+            let response = connection.send(&request).await.unwrap();
+            let answer = &response.decode().unwrap().responses[0];
+            (ErrorCode::from_code(answer.error_code).unwrap(), answer.error_message.unwrap_or_default().to_owned())
+        };
+        assert_eq!(alter("1", &[("message.max.bytes", Some("4000"))]).await.0, ErrorCode::None);
+        let entry = described(&node, &THIS, "message.max.bytes").await.unwrap();
+        assert_eq!((entry.value.as_deref(), entry.source), (Some("4000"), ConfigSource::DynamicBroker));
+        assert_eq!(described(&node, &THIS, "log.cleanup.policy").await.unwrap().source, ConfigSource::Default);
+        let refused = |why: &str| (ErrorCode::InvalidRequest, why.to_owned());
+        for (broker, name, value, answer) in [
+            ("1", "log.retention.ms", None, refused("Null value not supported for : log.retention.ms")),
+            ("1", "num.partitions", Some("3"), refused("Cannot update these configs dynamically: [num.partitions]")),
+            ("2", "log.retention.ms", Some("3"), refused("Unexpected broker id, expected 1, but received 2")),
+            ("abc", "log.retention.ms", Some("3"), refused("Node id must be an integer, but it is: abc")),
+        ] {
+            assert_eq!(alter(broker, &[(name, value)]).await, answer);
+        }
+        // What formatting has stored for all brokers is not among these.
+        let (code, why) = alter("", &[("log.retention.ms", Some("6"))]).await;
+        assert_eq!(code, ErrorCode::InvalidConfig);
+        assert_eq!(why, "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.");
     });
 }
