@@ -55,9 +55,6 @@ fn with_suffix<'a>(files: &'a BTreeMap<String, u64>, suffix: &str) -> Vec<(i64, 
 fn undo(folder: &LogFolder, files: &BTreeMap<String, u64>) -> Result<(), StorageError> {
     let cleaned = with_suffix(files, CLEANED);
     let Some(first) = cleaned.iter().map(|(offset, _)| *offset).min() else { return Ok(()) };
-    if planted::is("an unfinished compaction is finished") {
-        return remove(folder, &cleaned.iter().map(|(_, name)| (*name).to_owned()).collect::<Vec<_>>());
-    }
     let swaps = with_suffix(files, SWAP);
     let names = |files: &mut dyn Iterator<Item = &(i64, &str)>| files.map(|(_, name)| (*name).to_owned()).collect();
     let half: Vec<String> = names(&mut swaps.iter().filter(|(offset, _)| *offset >= first));

@@ -232,6 +232,11 @@ fn put_in_place(future: &Log, dirs: &[Arc<LogDir>]) -> Result<(), StorageError> 
     if let Some(high_watermark) = noted {
         future.set_high_watermark(high_watermark);
     }
+    // What was answered as deleted stays deleted, though the power may have taken the log that it was deleted from.
+    let noted = dirs.iter().filter_map(|dir| dir.log_starts.get(future.topic(), future.partition())).max();
+    if let Some(log_start_offset) = noted {
+        future.delete_records_before(log_start_offset.min(future.log_end_offset()))?;
+    }
     future.become_current()?;
     tracing::warn!(topic = %future.topic(), partition = future.partition(), path = %future.path().display(),
         "the copy of a log that moved takes its place: the process had ended before it was renamed");
@@ -272,7 +277,9 @@ fn keep_what_is_certain(copy: &Log) -> Result<(), StorageError> {
     if planted::is("a copy goes on behind what the power took") {
         return Ok(());
     }
-    copy.truncate_to(copy.flushed_offset().max(copy.log_start_offset()))
+    // As it was noted: opening it may have synced what is left.
+    let synced = copy.dir().recovery_points.get(copy.topic(), copy.partition()).unwrap_or(0);
+    copy.truncate_to(synced.max(copy.log_start_offset()))
 }
 
 /// Of several copies of one log the longest; the others go.

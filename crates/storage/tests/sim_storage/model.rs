@@ -342,7 +342,7 @@ impl Part {
         let may_be_gone = |batch: &Batch| batch.is_gone || rules.as_ref().is_some_and(|rules| rules.may_vanish(batch));
         let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
         let tolerant = power_cut && was_compacted;
-        let (mut next, mut epoch) = (start, i32::MIN);
+        let (mut next, mut epoch, mut forgotten_to) = (start, i32::MIN, 0);
         let mut adopted: Vec<Batch> = Vec::with_capacity(found.len());
         for bytes in found {
             let header = BatchHeader::read(&bytes).expect("a batch");
@@ -360,6 +360,11 @@ impl Part {
             let is_hole = first > reached && batch.after > reached && !between.clone().all(|b| is_let_pass(&b));
             assert!(!is_hole, "offset {next} is followed by {first}: a hole");
             let gone = between.filter(|batch| may_be_gone(batch));
+            if tolerant {
+                // It may be the power that took them, and with them what was known of their producers.
+                let unsure = gone.clone().filter(|batch| !batch.is_gone && batch.header.base_offset >= kept);
+                forgotten_to = unsure.map(|batch| batch.header.next_offset()).fold(forgotten_to, i64::max);
+            }
             adopted.extend(gone.map(|batch| Batch { is_gone: true, ..batch.clone() }));
             (next, epoch) = (header.next_offset(), header.partition_leader_epoch);
             adopted.push(batch);
@@ -371,7 +376,7 @@ impl Part {
         let first = adopted.first().map_or(end, |batch| batch.header.base_offset);
         self.batches.retain(|batch| batch.header.next_offset() <= start && batch.header.base_offset < first);
         self.batches.append(&mut adopted);
-        self.epochs_from = self.epochs_from.max(self.start);
+        self.epochs_from = self.epochs_from.max(self.start).max(forgotten_to);
         if end < self.end {
             self.forget_what_was_compacted(end);
         }

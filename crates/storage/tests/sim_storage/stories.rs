@@ -121,7 +121,7 @@ fn a_copy_has_no_hole_that_its_log_has_not() {
         format("/other", 2);
         fs::sync_dir("/").expect("synced");
         let cleanup_policy = CleanupPolicy { compact: true, delete: false };
-        let config = LogConfig { cleanup_policy, segment_bytes: 250, ..LogConfig::default() };
+        let config = LogConfig { cleanup_policy, segment_bytes: 250, flush_messages: 1, ..LogConfig::default() };
         let start = || process_of(&["/data", "/other"], config.clone());
         let manager = start();
         let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
