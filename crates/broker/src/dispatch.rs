@@ -117,6 +117,7 @@ apis! {
     OffsetForLeaderEpoch       2..=4     broker      "Describe on Topic"                    inline  offset_for_leader_epoch;
     DescribeConfigs            1..=4     both        "DescribeConfigs on Topic or Cluster"  inline  describe_configs;
     AlterConfigs               0..=2     both        "AlterConfigs on Topic or Cluster"     waits   alter_configs;
+    AlterReplicaLogDirs        1..=2     broker      "Alter on Cluster"                     waits   alter_replica_log_dirs;
     DescribeLogDirs            1..=5     broker      "Describe on Cluster"                  waits   describe_log_dirs;
     CreatePartitions           0..=3     broker      "Alter on Topic"                       waits   create_partitions;
     DeleteGroups               0..=3     broker      "Delete on Group"                      waits   delete_groups;

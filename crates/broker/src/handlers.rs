@@ -2,6 +2,7 @@
 //! here, by matches that name every case.
 
 pub(crate) mod alter_configs;
+pub(crate) mod alter_replica_log_dirs;
 mod alteration;
 pub(crate) mod api_versions;
 mod authorized_operations;

@@ -238,6 +238,7 @@ pub struct Running {
     broker: Arc<Broker>,
     stopping: watch::Sender<bool>,
     log_dirs: task::JoinHandle<Option<String>>,
+    moves: Vec<task::JoinHandle<()>>,
 }
 
 /// Opens the listeners and starts the background tasks.
@@ -252,9 +253,13 @@ pub fn start(broker: &Arc<Broker>, listeners: Vec<BoundListener>) -> Running {
     task::spawn("groups", Arc::clone(&broker.groups).run(stopped.clone()));
     let assignments = Arc::clone(broker.replicas.assignments());
     task::spawn("directory assignments", assignments.run(Arc::clone(broker), stopped.clone()));
+    let moves = broker.replicas.moves();
+    tracing::info!(workers = moves.workers(), "replicas may move between log directories");
+    let worker = |n| task::spawn("replica moves", Arc::clone(moves).run(n, Arc::clone(broker), stopped.clone()));
+    let moves = (0..moves.workers()).map(worker).collect();
     let log_dirs = task::spawn("log directories", log_dirs::run(Arc::clone(broker), stopped.clone()));
     task::spawn("heartbeat", beat_for_ever(Arc::clone(broker), stopped));
-    Running { broker: Arc::clone(broker), stopping, log_dirs }
+    Running { broker: Arc::clone(broker), stopping, log_dirs, moves }
 }
 
 async fn beat_for_ever(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>) {
@@ -316,6 +321,11 @@ impl Running {
         self.broker.connections.close_all();
         for partition in self.broker.replicas.online() {
             partition.wake_all();
+        }
+        for moving in self.moves {
+            if time::timeout(CLOSE_PATIENCE, moving).await.is_err() {
+                tracing::warn!("a replica that moves between log directories did not stop in time");
+            }
         }
         // Nothing is appended once the last connection has ended, so what is flushed next is all there is.
         let closed = async {

@@ -3,6 +3,7 @@
 pub mod assignments;
 mod group_commit;
 pub mod manager;
+pub mod moves;
 pub mod partition;
 pub mod read;
 pub mod role;

@@ -105,6 +105,7 @@ pairs! {
     "AlterPartition" alter_partition_request::AlterPartitionRequest => alter_partition_response::AlterPartitionResponse;
     "AllocateProducerIds" allocate_producer_ids_request::AllocateProducerIdsRequest => allocate_producer_ids_response::AllocateProducerIdsResponse;
     "Envelope" envelope_request::EnvelopeRequest => envelope_response::EnvelopeResponse;
+    "AlterReplicaLogDirs" alter_replica_log_dirs_request::AlterReplicaLogDirsRequest => alter_replica_log_dirs_response::AlterReplicaLogDirsResponse;
     "DescribeLogDirs" describe_log_dirs_request::DescribeLogDirsRequest => describe_log_dirs_response::DescribeLogDirsResponse;
     "DescribeTopicPartitions" describe_topic_partitions_request::DescribeTopicPartitionsRequest => describe_topic_partitions_response::DescribeTopicPartitionsResponse;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ottla_env::task;
 use ottla_env::time::{self, Instant};
 use ottla_protocol::ErrorCode;
-use ottla_storage::ReadInfo;
+use ottla_storage::{Log, ReadInfo};
 
 use crate::context::RequestContext;
 use crate::fetch_session::{FetchPlan, Target, Told};
@@ -51,8 +51,8 @@ pub(crate) struct Found {
     pub(crate) partitions: Vec<FoundPartition>,
     /// Bytes of records.
     pub(crate) bytes: usize,
-    /// Of which partitions, by their place, nobody in this process has looked at the bytes yet.
-    unverified: Vec<(usize, Arc<Partition>)>,
+    /// Of which partitions, by their place, nobody in this process has looked at the bytes yet, and the logs that they are of.
+    unverified: Vec<(usize, Arc<Log>)>,
 }
 
 impl FoundPartition {
@@ -109,9 +109,9 @@ impl Found {
             return self;
         }
         task::blocking("verify", move || {
-            for (place, partition) in std::mem::take(&mut self.unverified) {
+            for (place, log) in std::mem::take(&mut self.unverified) {
                 let Some(FoundPartition::Records(info)) = self.partitions.get_mut(place) else { continue };
-                if let Err(cause) = partition.log().verify(info)
+                if let Err(cause) = log.verify(info)
                     && let Some(found) = self.partitions.get_mut(place)
                 {
                     *found = FoundPartition::Failed(partition_errors::read(&cause));
@@ -154,32 +154,25 @@ fn look_at_all(cx: &RequestContext, targets: &[Target], limits: &Limits, may_wai
             may_wait,
         };
         let looked = match find(cx, target, read.reader) {
-            Ok(partition) => look_at(&partition, &read, now_ms)?.map(|result| (result, partition)),
+            Ok(partition) => partition.read(&read, now_ms).map_err(|cause| partition_errors::read_refused(&cause)),
             Err(code) => Err(code),
         };
         let result = match looked {
-            Ok((result, partition)) => {
-                if matches!(&result, FoundPartition::Records(info) if !info.is_verified()) {
-                    found.unverified.push((found.partitions.len(), partition));
+            Ok(ReadOutcome::Records(info, log)) => {
+                if !info.is_verified() {
+                    found.unverified.push((found.partitions.len(), log));
                 }
-                result
+                FoundPartition::Records(info)
             }
+            Ok(ReadOutcome::Diverging { epoch, end_offset }) => FoundPartition::Diverging { epoch, end_offset },
+            // The disk would have to be waited for, and must not be.
+            Ok(ReadOutcome::Cold) => return None,
             Err(code) => FoundPartition::Failed(code),
         };
         found.bytes += result.bytes();
         found.partitions.push(result);
     }
     Some(found)
-}
-
-/// `None` if the disk would have to be waited for, and must not be.
-fn look_at(partition: &Partition, read: &Read, now_ms: i64) -> Option<Result<FoundPartition, ErrorCode>> {
-    match partition.read(read, now_ms) {
-        Ok(ReadOutcome::Records(info)) => Some(Ok(FoundPartition::Records(info))),
-        Ok(ReadOutcome::Diverging { epoch, end_offset }) => Some(Ok(FoundPartition::Diverging { epoch, end_offset })),
-        Ok(ReadOutcome::Cold) => None,
-        Err(cause) => Some(Err(partition_errors::read_refused(&cause))),
-    }
 }
 
 fn find(cx: &RequestContext, target: &Target, reader: Reader) -> Result<Arc<Partition>, ErrorCode> {

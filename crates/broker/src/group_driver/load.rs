@@ -61,12 +61,17 @@ pub(super) async fn run(slot: Arc<Slot>, done: Arc<Waiter>) {
 
 /// Replays the whole log; gives its end.
 fn replay(partition: &Partition, shard: &mut GroupShard) -> Result<i64, LoadError> {
-    let log = partition.log();
+    let mut log = partition.log();
     let end = log.log_end_offset();
     let mut offset = log.log_start_offset();
     let mut scratch = Vec::new();
     while offset < end {
-        let Some(slice) = log.read_verified(offset, READ_BYTES, end, true)?.slice else { break };
+        let found = log.read_verified(offset, READ_BYTES, end, true);
+        if found.is_err() && partition.has_moved_from(&log) {
+            log = partition.log();
+            continue;
+        }
+        let Some(slice) = found?.slice else { break };
         let bytes = slice.read()?;
         let before = offset;
         for batch in record_batch::batches(&bytes) {

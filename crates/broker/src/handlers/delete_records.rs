@@ -67,9 +67,8 @@ fn delete(cx: &RequestContext, topic: &str, index: i32, offset: i64) -> Result<i
     if !(0..=high_watermark).contains(&before) {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    task::blocking_here(|| log.delete_records_before(before)).map_err(|cause| {
+    task::blocking_here(|| partition.delete_records_before(before)).map_err(|cause| {
         tracing::warn!(topic, partition = index, %cause, "records cannot be deleted");
         ErrorCode::KafkaStorageError
-    })?;
-    Ok(log.log_start_offset())
+    })
 }

@@ -4,7 +4,9 @@
 //! * Null topics mean all partitions. Every directory is answered, also one without any; an offline one with
 //!   KAFKA_STORAGE_ERROR.
 //! * From 5 on it is told whether a directory is cordoned.
-//! * `offset_lag` is how far the log end lags behind the high watermark: 0 but for a replica that is being moved.
+//! * A replica that moves here is told with `is_future_key`, beside the one in the directory that it comes from.
+//! * `offset_lag` is how far the copy's end lags behind its log's; of a replica at its place, how far its log end lags behind
+//!   the high watermark, which is 0. -1 for a copy whose log is offline.
 //! * Describe on the cluster: else CLUSTER_AUTHORIZATION_FAILED (from 3; no directories before).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +19,18 @@ use ottla_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use ottla_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
-use ottla_storage::{DirStatus, Log};
+use ottla_storage::{DirStatus, Log, LogManager};
 
 use crate::context::{Answer, Refusal, RequestContext};
 use crate::security::authorizer::{Operation, Resource};
 
+/// A log, and how far it lags.
+type Lagging = (Arc<Log>, i64);
 /// The logs of a directory, by topic and partition.
-type Logs = BTreeMap<Arc<str>, BTreeMap<i32, Arc<Log>>>;
+type Logs = BTreeMap<Arc<str>, BTreeMap<i32, Lagging>>;
+
+/// The lag of a copy whose log cannot be asked.
+const UNKNOWN_LAG: i64 = -1;
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: DescribeLogDirsRequest<'_> = cx.decode()?;
@@ -37,10 +44,12 @@ pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
         .as_ref()
         .map(|topics| topics.iter().flat_map(|t| t.partitions.iter().map(|index| (t.topic, *index))).collect());
     let mut by_dir: BTreeMap<PathBuf, Logs> = BTreeMap::new();
-    for log in cx.broker.replicas.logs().logs() {
+    let manager = cx.broker.replicas.logs();
+    for log in manager.logs().into_iter().chain(manager.futures()) {
         if asked.as_ref().is_none_or(|asked| asked.contains(&(&**log.topic(), log.partition()))) {
             let logs = by_dir.entry(log.dir().path().to_owned()).or_default();
-            logs.entry(Arc::clone(log.topic())).or_default().insert(log.partition(), log);
+            let lag = offset_lag(manager, &log);
+            logs.entry(Arc::clone(log.topic())).or_default().insert(log.partition(), (log, lag));
         }
     }
     // How full a file system is may take a while to tell.
@@ -69,11 +78,21 @@ fn result<'a>(dir: &DirStatus, log_dir: &'a str, logs: Option<&'a Logs>) -> Desc
     }
 }
 
-fn topic<'a>(name: &'a str, logs: &BTreeMap<i32, Arc<Log>>) -> DescribeLogDirsTopic<'a> {
-    let partition = |(index, log): (&i32, &Arc<Log>)| DescribeLogDirsPartition {
+/// Kafka: `ReplicaManager.getLogEndOffsetLag`.
+fn offset_lag(manager: &LogManager, log: &Log) -> i64 {
+    if !log.is_future() {
+        return (log.high_watermark() - log.log_end_offset()).max(0);
+    }
+    let current = manager.get(log.topic(), log.partition());
+    current.map_or(UNKNOWN_LAG, |current| current.log_end_offset() - log.log_end_offset())
+}
+
+fn topic<'a>(name: &'a str, logs: &BTreeMap<i32, Lagging>) -> DescribeLogDirsTopic<'a> {
+    let partition = |(index, (log, lag)): (&i32, &Lagging)| DescribeLogDirsPartition {
         partition_index: *index,
         partition_size: i64::try_from(log.size_bytes()).unwrap_or(i64::MAX),
-        offset_lag: (log.high_watermark() - log.log_end_offset()).max(0),
+        offset_lag: *lag,
+        is_future_key: log.is_future(),
         ..DescribeLogDirsPartition::default()
     };
     DescribeLogDirsTopic { name, partitions: logs.iter().map(partition).collect(), ..DescribeLogDirsTopic::default() }

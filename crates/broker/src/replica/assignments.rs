@@ -50,6 +50,12 @@ impl DirectoryAssignments {
         }
     }
 
+    /// Whether the controller is still to be told of a replica.
+    #[must_use]
+    pub fn is_pending(&self, place: Place) -> bool {
+        self.pending.lock().contains_key(&place)
+    }
+
     /// Has the controller told that a replica lies in a directory, or is about to.
     pub fn assign(&self, place: Place, directory: Uuid) {
         if self.pending.lock().insert(place, directory) != Some(directory) {

@@ -31,10 +31,14 @@ impl Partition {
 
 async fn sync(partition: Arc<Partition>) {
     loop {
-        let log = Arc::clone(partition.log());
-        let flushed = task::blocking("flush", move || log.flush()).await;
+        let log = partition.log();
+        let flushing = Arc::clone(&log);
+        let flushed = task::blocking("flush", move || flushing.flush()).await;
         partition.advance_high_watermark();
-        if let Err(cause) = flushed {
+        // What has moved to another directory was synced there.
+        if let Err(cause) = flushed
+            && !partition.has_moved_from(&log)
+        {
             if partition.log().dir().check_online().is_err() || matches!(cause, StorageError::Deleted { .. }) {
                 // Nothing will be acknowledged any more. The mark stays: nothing is synced any more either.
                 return partition.wake_all();

@@ -6,6 +6,7 @@
 //! cluster does not know, and its log is set aside. A partial image would make strays of logs that are only younger.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,7 @@ use ottla_storage::{Log, LogDir, LogManager, Placement, StorageError, WantedLog}
 use parking_lot::Mutex;
 
 use super::assignments::DirectoryAssignments;
+use super::moves::ReplicaMoves;
 use super::partition::Partition;
 use crate::dynamic_config::changes_broker;
 use crate::topic_log_config::log_config;
@@ -38,6 +40,32 @@ pub enum Missing {
     Offline,
 }
 
+/// Why a replica does not move to a log directory.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveRefused {
+    /// See [`LogManager::can_move`].
+    #[error("the topic name is too long")]
+    NameTooLong,
+    /// `log.dirs` does not name it.
+    #[error("no such directory in log.dirs")]
+    NoSuchDirectory,
+    /// It takes no new replicas.
+    #[error("the log directory is cordoned")]
+    Cordoned,
+    /// Its log cannot be used.
+    #[error("the partition is offline here")]
+    PartitionOffline,
+    /// The topic has it, but this broker holds no replica; the directory is remembered.
+    #[error("this broker holds no replica")]
+    NotHere,
+    /// No such partition; the directory is remembered.
+    #[error("no such partition is known")]
+    UnknownPartition,
+    /// A directory is offline, or files cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
 /// One partition of a topic as this broker has it.
 #[derive(Debug, Clone)]
 enum Held {
@@ -51,6 +79,13 @@ enum Held {
 struct Topic {
     name: Arc<str>,
     partitions: BTreeMap<i32, Held>,
+}
+
+impl Topic {
+    /// Whether this broker holds a replica, which may be offline.
+    fn is_here(&self, index: i32) -> bool {
+        matches!(self.partitions.get(&index), Some(Held::Online(_) | Held::Offline))
+    }
 }
 
 /// Logs by topic id and partition, for partitions that are about to be held.
@@ -73,19 +108,86 @@ pub struct ReplicaManager {
     /// One change of the map at a time: the metadata's, or that a directory failed.
     changing: Mutex<()>,
     assignments: Arc<DirectoryAssignments>,
+    moves: Arc<ReplicaMoves>,
 }
 
 impl ReplicaManager {
     /// A manager that holds nothing until the first metadata arrives.
     #[must_use]
     pub fn new(config: Arc<BrokerConfig>, logs: Arc<LogManager>) -> Self {
+        let assignments = Arc::<DirectoryAssignments>::default();
+        let threads = config.num_replica_alter_log_dirs_threads;
+        let moves = ReplicaMoves::new(Arc::clone(&logs), Arc::clone(&assignments), threads);
         Self {
             config,
             logs,
             topics: ArcSwap::default(),
             has_image: AtomicBool::new(false),
             changing: Mutex::new(()),
-            assignments: Arc::default(),
+            assignments,
+            moves: Arc::new(moves),
+        }
+    }
+
+    /// Replicas that move between log directories.
+    #[must_use]
+    pub fn moves(&self) -> &Arc<ReplicaMoves> {
+        &self.moves
+    }
+
+    /// Begins to move a replica to the log directory at `path`, or calls a move off if the replica lies there; where there is no
+    /// replica yet, the directory is remembered. Makes files: it blocks for the disk. Kafka: `alterReplicaLogDirs`.
+    ///
+    /// # Errors
+    /// Why it does not move.
+    pub fn alter_log_dir(&self, topic: &str, index: i32, path: &Path) -> Result<(), MoveRefused> {
+        if !LogManager::can_move(topic, index) {
+            return Err(MoveRefused::NameTooLong);
+        }
+        let dir = self.logs.log_dir(path).ok_or(MoveRefused::NoSuchDirectory)?;
+        dir.check_online()?;
+        if dir.is_cordoned() {
+            return Err(MoveRefused::Cordoned);
+        }
+        let _one_at_a_time = self.changing.lock();
+        let partition = match self.find(topic, index) {
+            Ok(partition) => partition,
+            Err(Missing::Offline) => return Err(MoveRefused::PartitionOffline),
+            Err(missing @ (Missing::NotReplica | Missing::UnknownTopic | Missing::UnknownPartition)) => {
+                self.logs.prefer(topic, index, dir.path());
+                let is_known = missing == Missing::NotReplica;
+                return Err(if is_known { MoveRefused::NotHere } else { MoveRefused::UnknownPartition });
+            }
+        };
+        if self.logs.future(topic, index).is_some_and(|future| !Arc::ptr_eq(future.dir(), dir)) {
+            self.moves.cancel(topic, index);
+            self.logs.delete_future(topic, index)?;
+        }
+        if let Some(future) = self.logs.create_future(topic, index, dir)? {
+            tracing::info!(topic, partition = index, from = %partition.log().dir().path().display(),
+                to = %future.dir().path().display(), "a replica moves to another log directory");
+            self.moves.add(&partition);
+        }
+        Ok(())
+    }
+
+    /// The log of a partition was lost while it was exchanged for its copy: it is offline until a start finds the copy.
+    pub(super) fn partition_failed(&self, failed: &Arc<Partition>) {
+        let _one_at_a_time = self.changing.lock();
+        let mut topics = Topics::clone(&self.topics.load());
+        let Some(topic) = topics.by_id.get(&failed.topic_id) else { return };
+        let mut topic = Topic::clone(topic);
+        let held = topic.partitions.get_mut(&failed.index);
+        if let Some(held) = held
+            && let Held::Online(partition) = &*held
+            && Arc::ptr_eq(partition, failed)
+        {
+            *held = Held::Offline;
+            let topic = Arc::new(topic);
+            topics.by_name.insert(Arc::clone(&topic.name), Arc::clone(&topic));
+            topics.by_id.insert(failed.topic_id, topic);
+            self.topics.store(Arc::new(topics));
+            failed.retire();
         }
     }
 
@@ -116,7 +218,7 @@ impl ReplicaManager {
             for log in logs {
                 if let Some(held) = topic.partitions.get_mut(&log.partition())
                     && let Held::Online(partition) = &*held
-                    && Arc::ptr_eq(partition.log(), &log)
+                    && Arc::ptr_eq(&partition.log(), &log)
                 {
                     retired.push(Arc::clone(partition));
                     *held = Held::Offline;
@@ -188,7 +290,9 @@ impl ReplicaManager {
         match outcome {
             Ok(partition) => {
                 let (noted, lies) = (registration.directory_of(self.config.node_id), partition.log().directory_id());
-                self.assignments.note((topic.id, index), noted.unwrap_or_default(), lies);
+                if !self.moves.is_promoting(&topic.name, index) {
+                    self.assignments.note((topic.id, index), noted.unwrap_or_default(), lies);
+                }
                 Held::Online(partition)
             }
             Err(cause) => {
@@ -209,7 +313,12 @@ impl ReplicaManager {
     ) -> Result<Arc<Partition>, StorageError> {
         let log = opened.unwrap_or(Err(StorageError::NoDirectory))?;
         let name = Arc::clone(&topic.name);
-        Ok(Arc::new(Partition::new(name, topic.id, index, self.config.node_id, log, registration)?))
+        let partition = Arc::new(Partition::new(name, topic.id, index, self.config.node_id, log, registration)?);
+        if self.logs.future(&topic.name, index).is_some() {
+            // An earlier process had begun to move it.
+            self.moves.add(&partition);
+        }
+        Ok(partition)
     }
 
     /// Opens or makes the logs of all partitions that are ours and not held yet, in one go.
@@ -249,9 +358,14 @@ impl ReplicaManager {
                 ours.push(*index);
             }
         }
-        for (index, cause) in self.logs.delete_all(&topic.name, &ours) {
-            tracing::error!(topic = %topic.name, partition = index, %cause,
-                "the log of a deleted partition cannot be removed; remove its directory by hand");
+        self.delete_logs(&topic.name, &ours);
+    }
+
+    fn delete_logs(&self, topic: &str, partitions: &[i32]) {
+        partitions.iter().for_each(|index| self.moves.drop_move(topic, *index));
+        for (index, cause) in self.logs.delete_all(topic, partitions) {
+            tracing::error!(topic, partition = index, %cause,
+                "the log of a replica that is not here any more cannot be removed; remove its directory by hand");
         }
     }
 
@@ -276,12 +390,20 @@ impl ReplicaManager {
         }
         let changed: Vec<&Arc<TopicImage>> = changes.changed.keys().filter_map(|id| image.topics.by_id(*id)).collect();
         let mut opened = self.open_logs(image, &changed, &topics);
+        let mut left = Vec::new();
         for changed in changed {
-            let topic = Arc::new(self.hold(changed, topics.by_id.get(&changed.id).map(|t| &**t), &mut opened));
+            let previous = topics.by_id.get(&changed.id).map(|t| &**t);
+            let topic = Arc::new(self.hold(changed, previous, &mut opened));
+            let went =
+                |index: &i32| previous.is_some_and(|previous| previous.is_here(*index)) && !topic.is_here(*index);
+            left.extend(topic.partitions.keys().copied().filter(went).map(|index| (Arc::clone(&topic.name), index)));
             topics.by_name.insert(Arc::clone(&changed.name), Arc::clone(&topic));
             topics.by_id.insert(changed.id, topic);
         }
         self.topics.store(Arc::new(topics));
+        for (topic, index) in left {
+            self.delete_logs(&topic, &[index]);
+        }
     }
 
     fn reconfigure(&self, image: &MetadataImage, name: &str) {
@@ -291,6 +413,9 @@ impl ReplicaManager {
         for held in topic.partitions.values() {
             if let Held::Online(partition) = held {
                 partition.log().set_config(Arc::clone(&config));
+                if let Some(future) = self.logs.future(name, partition.index) {
+                    future.set_config(Arc::clone(&config));
+                }
             }
         }
     }

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwap;
 use ottla_metadata::image::PartitionRegistration;
 use ottla_protocol::Uuid;
-use ottla_storage::{AppendError, AppendInfo, AppendOrigin, Log, StorageError};
+use ottla_storage::{AppendError, AppendInfo, AppendOrigin, Log, ReadError, ReadInfo, Replacement, StorageError};
 use parking_lot::RwLock;
 
 use super::read::{Read, ReadOutcome, ReadRefused, Reader, Visible};
@@ -27,7 +28,8 @@ pub struct Partition {
     /// Number within the topic.
     pub index: i32,
     me: i32,
-    log: Arc<Log>,
+    /// Another one after a move to another log directory.
+    log: ArcSwap<Log>,
     role: RwLock<Role>,
     /// Woken when the high watermark moves: consumers can read more.
     readable: Arc<WatchList>,
@@ -109,7 +111,7 @@ impl Partition {
             topic_id,
             index,
             me,
-            log,
+            log: ArcSwap::new(log),
             role: RwLock::new(none),
             readable: Arc::default(),
             appended: Arc::default(),
@@ -121,10 +123,50 @@ impl Partition {
         Ok(partition)
     }
 
-    /// The log.
+    /// Topic id and number.
     #[must_use]
-    pub fn log(&self) -> &Arc<Log> {
-        &self.log
+    pub fn place(&self) -> (Uuid, i32) {
+        (self.topic_id, self.index)
+    }
+
+    /// The log now. Whoever holds it for long may find that it is deleted: see [`Self::has_moved_from`].
+    #[must_use]
+    pub fn log(&self) -> Arc<Log> {
+        self.log.load_full()
+    }
+
+    /// Whether another log has taken the place of this one, in another log directory.
+    #[must_use]
+    pub fn has_moved_from(&self, log: &Arc<Log>) -> bool {
+        !Arc::ptr_eq(&self.log.load(), log)
+    }
+
+    /// Puts the copy of the log in its place. False if it has not caught up. Appends wait meanwhile, and it blocks for several
+    /// syncs. Kafka: `maybeReplaceCurrentWithFutureReplica`.
+    ///
+    /// # Errors
+    /// See [`Replacement::finish`].
+    pub fn replace_log(&self, replacement: Replacement<'_>) -> Result<bool, StorageError> {
+        let role = self.role.write();
+        let Some(log) = replacement.finish()? else { return Ok(false) };
+        self.log.store(log);
+        drop(role);
+        // Who looked at the old log meanwhile looks again.
+        self.advance_high_watermark();
+        self.wake_all();
+        Ok(true)
+    }
+
+    /// Raises the log start, durably, and gives where it is then. Blocks for a sync.
+    ///
+    /// # Errors
+    /// As [`Log::delete_records_before`].
+    pub fn delete_records_before(&self, offset: i64) -> Result<i64, StorageError> {
+        // Held, so that the log is not exchanged for its copy before the copy can know of it.
+        let _no_exchange = self.role.read();
+        let log = self.log();
+        log.delete_records_before(offset)?;
+        Ok(log.log_start_offset())
     }
 
     /// The role now.
@@ -163,9 +205,10 @@ impl Partition {
     /// When the start of a leadership cannot be noted in the log's directory.
     pub fn assign(&self, registration: &PartitionRegistration) -> Result<(), StorageError> {
         let mut role = self.role.write();
-        let next = Role::assigned(Some(&role), registration, self.me, self.log.log_end_offset());
+        let log = self.log();
+        let next = Role::assigned(Some(&role), registration, self.me, log.log_end_offset());
         if let Role::Leader(leader) = &next {
-            self.log.start_leader_epoch(leader.leader_epoch)?;
+            log.start_leader_epoch(leader.leader_epoch)?;
         }
         let changed_hands = leader_epoch(&role) != leader_epoch(&next);
         *role = next;
@@ -211,18 +254,10 @@ impl Partition {
         let leader_epoch = answers(&role, reader, current_leader_epoch)?;
         let is_consumer = matches!(reader, Reader::Uncommitted | Reader::Committed);
         let end_may_go_back = match &*role {
-            Role::Leader(leader) => is_consumer && self.log.high_watermark() < leader.start_offset,
+            Role::Leader(leader) => is_consumer && self.log().high_watermark() < leader.start_offset,
             Role::Follower { .. } => false,
         };
-        Ok(Visible { leader_epoch, end: self.end_for(reader), end_may_go_back })
-    }
-
-    fn end_for(&self, reader: Reader) -> i64 {
-        match reader {
-            Reader::Uncommitted => self.log.high_watermark(),
-            Reader::Committed => self.log.last_stable_offset(),
-            Reader::Follower { .. } | Reader::Debugger => self.log.log_end_offset(),
-        }
+        Ok(Visible { leader_epoch, end: end_for(&self.log(), reader), end_may_go_back })
     }
 
     /// Appends batches as the leader. `acks_all` asks for enough replicas in sync first. A sync that the topic asks for
@@ -245,21 +280,24 @@ impl Partition {
                 return Err(NotLeader::Follower { leader: *leader, leader_epoch: *leader_epoch }.into());
             }
         };
+        let log = self.log.load();
         if acks_all {
-            let wanted = leader.effective_min_isr(self.log.config().min_insync_replicas);
+            let wanted = leader.effective_min_isr(log.config().min_insync_replicas);
             if leader.isr.len() < wanted {
                 return Err(AppendRefused::NotEnoughReplicas { isr: leader.isr.len(), wanted });
             }
         }
-        let info = self.log.append_as_leader(batches, leader.leader_epoch, origin, now_ms)?;
-        drop(role);
-        if self.log.is_flush_due() {
+        let info = log.append_as_leader(batches, leader.leader_epoch, origin, now_ms)?;
+        drop((role, log));
+        // Perhaps another one already, which has the records too.
+        let log = self.log.load();
+        if log.is_flush_due() {
             self.sync_soon();
         }
         self.advance_high_watermark();
-        self.appended.reached(self.log.log_end_offset());
-        let committed = self.log.high_watermark() > info.last_offset;
-        Ok(Appended { info, committed, synced: self.log.ack_offset() > info.last_offset })
+        self.appended.reached(log.log_end_offset());
+        let committed = log.high_watermark() > info.last_offset;
+        Ok(Appended { info, committed, synced: log.ack_offset() > info.last_offset })
     }
 
     /// Reads for a consumer or a follower.
@@ -267,23 +305,34 @@ impl Partition {
     /// # Errors
     /// [`ReadRefused`].
     pub fn read(&self, read: &Read, now_ms: i64) -> Result<ReadOutcome, ReadRefused> {
+        loop {
+            let log = self.log();
+            match self.read_from(&log, read, now_ms) {
+                // It was exchanged for its copy in another directory while we looked.
+                Err(ReadRefused::Log(ReadError::Storage(StorageError::Deleted { .. })))
+                    if self.has_moved_from(&log) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn read_from(&self, log: &Arc<Log>, read: &Read, now_ms: i64) -> Result<ReadOutcome, ReadRefused> {
         answers(&self.role.read(), read.reader, read.current_leader_epoch)?;
         if read.last_fetched_epoch >= 0 {
-            let end = self.log.end_offset_for_epoch(read.last_fetched_epoch);
+            let end = log.end_offset_for_epoch(read.last_fetched_epoch);
             if end.epoch < read.last_fetched_epoch || end.end_offset < read.offset {
                 return Ok(ReadOutcome::Diverging { epoch: end.epoch, end_offset: end.end_offset });
             }
         }
-        let end = self.end_for(read.reader);
+        let end = end_for(log, read.reader);
         if let Reader::Follower { id } = read.reader
-            && (self.log.log_start_offset()..=self.log.log_end_offset()).contains(&read.offset)
+            && (log.log_start_offset()..=log.log_end_offset()).contains(&read.offset)
         {
             // Before the read, so that the answer tells the high watermark that follows from it.
             self.follower_fetched(id, read.offset, now_ms)?;
         }
         let Read { offset, max_bytes, at_least_one_batch, .. } = *read;
-        let log = &self.log;
-        let found = match (read.reader, read.may_wait) {
+        let found: Option<ReadInfo> = match (read.reader, read.may_wait) {
             (Reader::Committed, true) => Some(log.read_committed(offset, max_bytes, at_least_one_batch)?),
             (Reader::Committed, false) => log.read_committed_cached(offset, max_bytes, at_least_one_batch)?,
             (Reader::Uncommitted | Reader::Follower { .. } | Reader::Debugger, true) => {
@@ -293,7 +342,7 @@ impl Partition {
                 log.read_cached(offset, max_bytes, end, at_least_one_batch)?
             }
         };
-        Ok(found.map_or(ReadOutcome::Cold, ReadOutcome::Records))
+        Ok(found.map_or(ReadOutcome::Cold, |info| ReadOutcome::Records(info, Arc::clone(log))))
     }
 
     fn follower_fetched(&self, id: i32, offset: i64, now_ms: i64) -> Result<(), ReadRefused> {
@@ -304,7 +353,7 @@ impl Partition {
                 return Err(NotLeader::Follower { leader: *leader, leader_epoch: *leader_epoch }.into());
             }
         };
-        if !leader.follower_fetched(id, offset, self.log.log_end_offset(), now_ms) {
+        if !leader.follower_fetched(id, offset, self.log().log_end_offset(), now_ms) {
             return Err(ReadRefused::NoSuchReplica(id));
         }
         drop(role);
@@ -314,17 +363,28 @@ impl Partition {
 
     /// The leader's own part in the high watermark is what it may acknowledge: with `flush.messages` that is what is synced.
     pub(super) fn advance_high_watermark(&self) {
-        let min_insync = self.log.config().min_insync_replicas;
-        let watermark = match &*self.role.read() {
-            Role::Leader(leader) => leader.high_watermark(self.log.ack_offset(), min_insync),
+        let role = self.role.read();
+        let log = self.log.load();
+        let watermark = match &*role {
+            Role::Leader(leader) => leader.high_watermark(log.ack_offset(), log.config().min_insync_replicas),
             Role::Follower { .. } => None,
         };
+        drop(role);
         if let Some(watermark) = watermark
-            && self.log.set_high_watermark(watermark)
+            && log.set_high_watermark(watermark)
         {
             self.committed.reached(watermark);
             self.readable.reached(watermark);
         }
+    }
+}
+
+/// How far a reader may see.
+fn end_for(log: &Log, reader: Reader) -> i64 {
+    match reader {
+        Reader::Uncommitted => log.high_watermark(),
+        Reader::Committed => log.last_stable_offset(),
+        Reader::Follower { .. } | Reader::Debugger => log.log_end_offset(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is asked of a partition by those who read, and what they are given.
 
-use ottla_storage::{ReadError, ReadInfo};
+use std::sync::Arc;
+
+use ottla_storage::{Log, ReadError, ReadInfo};
 
 use super::partition::NotLeader;
 
@@ -54,8 +56,8 @@ pub struct Read {
 /// What a read brought.
 #[derive(Debug)]
 pub enum ReadOutcome {
-    /// Records, or none yet.
-    Records(ReadInfo),
+    /// Records, or none yet, and the log that they come from: it verifies them.
+    Records(ReadInfo, Arc<Log>),
     /// The reader's log differs from ours, which has `epoch` ending at `end_offset` (KIP-595).
     Diverging {
         /// Largest epoch of ours not above the reader's.

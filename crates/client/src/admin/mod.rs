@@ -7,6 +7,7 @@
 mod cluster;
 mod configs;
 mod groups;
+mod log_dirs;
 mod offsets;
 mod topics;
 
@@ -19,6 +20,7 @@ use crate::requests::Request;
 pub use cluster::{ClusterDescription, DescribedBroker};
 pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
 pub use groups::{DescribedGroup, DescribedMember, ListedGroup};
+pub use log_dirs::{LogDirDescription, ReplicaInfo};
 pub use offsets::OffsetSpec;
 pub use topics::{CreatedTopic, NewTopic};
 

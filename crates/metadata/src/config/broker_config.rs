@@ -119,6 +119,7 @@ broker_config! {
     log_flush_offset_checkpoint_interval_ms: i64 = number("log.flush.offset.checkpoint.interval.ms"),
     log_flush_start_offset_checkpoint_interval_ms: i64 = number("log.flush.start.offset.checkpoint.interval.ms"),
     log_cleaner_enable: bool = boolean("log.cleaner.enable"),
+    num_replica_alter_log_dirs_threads: Option<i64> = maybe_number("num.replica.alter.log.dirs.threads"),
     replica_high_watermark_checkpoint_interval_ms: i64 = number("replica.high.watermark.checkpoint.interval.ms"),
     // Classic groups and committed offsets.
     group_initial_rebalance_delay_ms: i32 = number("group.initial.rebalance.delay.ms"),

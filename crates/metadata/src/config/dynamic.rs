@@ -51,6 +51,8 @@ pub struct DynamicBrokerConfig {
     pub max_connections_per_ip_overrides: Vec<(String, u32)>,
     /// `num.recovery.threads.per.data.dir`; counts at the next start.
     pub num_recovery_threads_per_data_dir: usize,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, of all moves together; None for as many as they can.
+    pub alter_log_dirs_max_bytes_per_second: Option<i64>,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
     /// `log.cleaner.threads`.
@@ -84,6 +86,8 @@ impl DynamicBrokerConfig {
             max_connections_per_ip: reader.number("max.connections.per.ip"),
             max_connections_per_ip_overrides: parse_overrides(&overrides).unwrap_or_default(),
             num_recovery_threads_per_data_dir: reader.number("num.recovery.threads.per.data.dir"),
+            alter_log_dirs_max_bytes_per_second: reader
+                .dynamic_number("replica.alter.log.dirs.io.max.bytes.per.second"),
             producer_id_expiration_ms: reader.number("producer.id.expiration.ms"),
             log_cleaner_threads: reader.number("log.cleaner.threads"),
             log_cleaner_backoff_ms: reader.number("log.cleaner.backoff.ms"),
@@ -100,7 +104,7 @@ pub(crate) fn in_effect(broker: &BrokerConfig, layers: &Layers<'_>) -> Settings 
     let mut settings = Settings::clone(&broker.settings);
     for (id, values) in layers.dynamic() {
         for (name, text) in values {
-            match broker::row(name).filter(|row| is_dynamic(row)).map(|row| row.parse(text)) {
+            match broker::dynamic_row(name).filter(|row| is_dynamic(row)).map(|row| row.parse(text)) {
                 Some(Ok(_)) => settings.insert(name, text, Origin::Dynamic { broker: id }),
                 Some(Err(invalid)) => tracing::warn!(%invalid, "a stored configuration is passed over"),
                 None => {}

@@ -125,6 +125,16 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// A number that only a running broker has: what a file says of it is passed over, as in Kafka.
+    pub(crate) fn dynamic_number(&self, key: &'static str) -> Option<i64> {
+        let is_dynamic = |setting: &&Setting| matches!(setting.origin, Origin::Dynamic { .. });
+        let setting = self.settings.get(key).filter(is_dynamic)?;
+        match broker::dynamic_row(key)?.parse(&setting.value) {
+            Ok(Value::Number(n)) => Some(n),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// A number, within the range of `N`, which its type in the table promises.
     pub(crate) fn number<N: TryFrom<i64>>(&self, key: &'static str) -> N {
         // A negative count, where Kafka's table has no lower bound, is as good as none.

@@ -9,9 +9,6 @@ pub(crate) const SASL: &str = "SASL is not served yet: clients are not authentic
 /// Throttles of replication.
 pub(crate) const THROTTLE: &str =
     "nothing is replicated between brokers yet, so there is nothing to throttle; leave it out";
-/// The throttle of moves between log directories.
-pub(crate) const MOVES: &str = "replicas are not moved between log directories yet, so there is nothing to throttle; leave \
-                                it out";
 /// The authorizer.
 pub(crate) const AUTHORIZER: &str = "authorization is not served yet: everybody may do everything; remove the property to \
                                      accept that";

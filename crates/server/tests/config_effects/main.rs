@@ -9,6 +9,9 @@ mod directories;
 mod durability;
 mod dynamic;
 mod groups;
+mod moves;
+#[path = "../support/moves.rs"]
+mod moving;
 mod nodes;
 mod quorum;
 mod records;

@@ -78,7 +78,7 @@ impl Log {
         self.folder.dir.sub_unflushed(bytes);
     }
 
-    fn write_epochs(&self) -> Result<(), StorageError> {
+    pub(super) fn write_epochs(&self) -> Result<(), StorageError> {
         if !self.epochs_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }

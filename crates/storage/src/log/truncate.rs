@@ -35,6 +35,7 @@ impl Log {
         self.or_offline(self.cut_files(offset))?;
         if !planted::is("a truncation keeps the leader epochs") && self.epochs.write().truncate_from_end(offset) {
             self.epochs_dirty.store(true, Ordering::Release);
+            self.write_cut_epochs()?;
         }
         self.or_offline(self.snapshots.remove_after(offset))?;
         appender.pending_snapshots.retain(|(at, _)| *at <= offset);
@@ -51,6 +52,15 @@ impl Log {
         self.log_start_offset.fetch_min(offset, Ordering::AcqRel);
         self.log_end_offset.store(offset, Ordering::Release);
         Ok(())
+    }
+
+    /// Epochs that were cut off must not come back: if the next batch lies behind a gap that its leader's compaction has left, a
+    /// start would not find out. On a full disk the old file stays until the next flush.
+    fn write_cut_epochs(&self) -> Result<(), StorageError> {
+        match self.or_offline_unless_full(self.write_epochs()) {
+            Err(error) if error.may_pass() => Ok(()),
+            written => written,
+        }
     }
 
     /// The recovery point first, then the segments behind the cut, durably, then the end of the one that is cut: a crash in
@@ -88,6 +98,7 @@ impl Log {
         }
         self.epochs.write().clear();
         self.epochs_dirty.store(true, Ordering::Release);
+        self.write_cut_epochs()?;
         self.or_offline(self.snapshots.remove_after(-1))?;
         appender.pending_snapshots.clear();
         appender.producers = ProducerState::default();

@@ -37,7 +37,7 @@ rows! {
         Warn,
         "Connections with which a follower fetches from one leader.";
     "num.replica.alter.log.dirs.threads": Int = none where Any, High, ReadOnly,
-        Warn,
+        yes("server::config_effects::moves_between_log_directories"),
         "Threads that move replicas between log directories.";
     "follower.fetch.last.tiered.offset.enable": Boolean = "false" where Any, Medium, ClusterWide,
         Warn,

@@ -1,6 +1,6 @@
 //! Throttles of replication: no property of a file, only of a running broker (`DynamicConfig.Broker` of Kafka).
 
-use crate::config::refusals::{MOVES, THROTTLE};
+use crate::config::refusals::THROTTLE;
 use crate::config::row::rows;
 
 rows! {
@@ -11,6 +11,6 @@ rows! {
         Refuse(THROTTLE),
         "Bytes that throttled followers take in a second.";
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = none where AtLeast(0), Medium, ClusterWide,
-        Refuse(MOVES),
+        yes("server::config_effects::moves_between_log_directories"),
         "Bytes that are moved between log directories in a second.";
 }
