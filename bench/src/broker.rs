@@ -173,6 +173,11 @@ impl Home<'_> {
         self.directory.join("server.properties")
     }
 
+    /// Its place: the log directory is `data` in it, and what the broker says `broker.log`.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
     /// Bytes of the files of a topic's partition.
     pub fn bytes_of(&self, partition: &str) -> u64 {
         let Ok(files) = std::fs::read_dir(self.directory.join("data").join(partition)) else { return 0 };
@@ -186,7 +191,7 @@ impl Home<'_> {
         let log = std::fs::File::create(self.directory.join("broker.log"))?;
         let mut command = self.kind.command(self);
         let started = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null()).spawn()?;
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let mut broker = Broker { child, name: self.kind.name, started };
         while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
             broker.check_alive()?;

@@ -7,7 +7,7 @@
 //!
 //! workload.rs   the rows            broker.rs   who is measured      client.rs, probe.rs   who loads
 //! run.rs        one run             process.rs  the kernel's figures machine.rs            the machine
-//! stage.rs      large directories   wire.rs     a little of Kafka's protocol
+//! stage.rs      large directories   wire.rs     a little of Kafka's protocol          compaction.rs   one row
 //! results.rs    results.json        report.rs, plot.rs               RESULTS.md, results.svg
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 mod broker;
 mod client;
+mod compaction;
 mod machine;
 mod plot;
 mod probe;

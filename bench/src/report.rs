@@ -96,13 +96,13 @@ pub fn text(results: &Results, notes: &str) -> String {
         );
     }
     text.push_str("\n## What else was seen\n\n");
-    text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | MiB read: Ottla, Kafka | rounds | when, commit, load |\n");
-    text.push_str("|---|---|---|---|---|---|---|---|\n");
+    text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | broker CPU, ns/message: Ottla, Kafka | MiB read: Ottla, Kafka | rounds | when, commit, load |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
     for (workload, row) in rows(results) {
         let of = |broker, value: fn(&Run) -> f64| cell(row.values(broker, value));
         let _ = writeln!(
             text,
-            "| {} | {} | {}, {} | {}, {}, {} | {}, {} | {}, {} | {} | {}, {}, {}→{} |",
+            "| {} | {} | {}, {} | {}, {}, {} | {}, {} | {}, {} | {}, {} | {} | {}, {}, {}→{} |",
             workload.name,
             cell(row.ratios("floor", |run| run.per_second)),
             of("Ottla", |run| run.peak_mib),
@@ -112,6 +112,8 @@ pub fn text(results: &Results, notes: &str) -> String {
             of("Kafka", |run| run.switches),
             of("Ottla", |run| run.written),
             of("Kafka", |run| run.written),
+            of("Ottla", |run| run.cpu_ns),
+            of("Kafka", |run| run.cpu_ns),
             of("Ottla", |run| run.read_mib),
             of("Kafka", |run| run.read_mib),
             row.rounds.len(),

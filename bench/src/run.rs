@@ -10,7 +10,7 @@ use crate::broker::{Broker, Home, Kind};
 use crate::client::Client;
 use crate::stage::{self, Stage};
 use crate::workload::{Shape, Workload};
-use crate::{machine, probe, process};
+use crate::{compaction, machine, probe, process};
 
 /// Sent before anything is measured: creates the topic, loads code, fills caches.
 const WARM_UP: u64 = 100;
@@ -36,6 +36,9 @@ pub struct Run {
     pub written: f64,
     /// MiB that the broker has read from the device since its start.
     pub read_mib: f64,
+    /// Nanoseconds of broker CPU per message, also where the figure is another; 0 where there are no messages.
+    #[serde(default)]
+    pub cpu_ns: f64,
     /// The longest time that a spinning thread did not run, in the second before, in microseconds.
     pub longest_gap_us: u64,
 }
@@ -64,6 +67,9 @@ pub fn run<'a>(
     match workload.shape {
         Shape::StartMany { partitions } | Shape::IdleMany { partitions } if stage.is_none() => {
             *stage = Some(stage::with_partitions(kind, partitions_scaled(partitions))?);
+        }
+        Shape::Compact { records, keys } if stage.is_none() => {
+            *stage = Some(compaction::prepare(kind, scaled(records), scaled(keys))?);
         }
         Shape::Recovery { bytes } => stage::fill_and_kill(kind, client, scaled(bytes), stage)?,
         _ => {}
@@ -108,6 +114,9 @@ pub fn run<'a>(
                 broker.stop()?;
             }
             run
+        }
+        Shape::Compact { records, .. } => {
+            compaction::run(stage.as_ref().context("a stage was set")?, scaled(*records))?
         }
         Shape::Idle => idle(&kind.home(&[])?, "first", 1)?,
         Shape::IdleMany { .. } => {
@@ -172,6 +181,7 @@ fn measured(broker: &mut Broker, load: impl FnOnce() -> Result<crate::client::Lo
     let messages = load.messages as f64;
     Ok(Run {
         figure: cpu.as_nanos() as f64 / messages,
+        cpu_ns: cpu.as_nanos() as f64 / messages,
         per_second: messages * 1_000.0 / load.milliseconds.max(1) as f64,
         peak_mib: process::resident_mib(id)?.1,
         switches: process::switches(id)?.saturating_sub(switches) as f64 * 1_000.0 / messages,
@@ -183,5 +193,14 @@ fn measured(broker: &mut Broker, load: impl FnOnce() -> Result<crate::client::Lo
 
 fn without_messages(broker: &Broker) -> Result<Run> {
     let (peak_mib, read_mib) = (process::resident_mib(broker.id())?.1, process::read_mib(broker.id())?);
-    Ok(Run { figure: 0.0, per_second: 0.0, peak_mib, switches: 0.0, written: 0.0, read_mib, longest_gap_us: 0 })
+    Ok(Run {
+        figure: 0.0,
+        per_second: 0.0,
+        peak_mib,
+        switches: 0.0,
+        written: 0.0,
+        read_mib,
+        cpu_ns: 0.0,
+        longest_gap_us: 0,
+    })
 }

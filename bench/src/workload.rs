@@ -54,6 +54,13 @@ pub enum Shape {
         /// Bytes of one partition's log.
         bytes: u64,
     },
+    /// A log of so many records of 100 bytes is compacted, of which the last of each key stays.
+    Compact {
+        /// Records of a full run.
+        records: u64,
+        /// Keys, drawn evenly.
+        keys: u64,
+    },
     /// The broker is left alone after its start.
     Idle,
     /// What so many partitions of one record each add to that.
@@ -76,7 +83,14 @@ pub struct Bounds {
 impl Shape {
     /// Whether the floor broker, which keeps nothing over a restart and never writes to the device, can do it.
     pub fn is_for_the_floor(&self) -> bool {
-        !matches!(self, Self::Flush { .. } | Self::StartMany { .. } | Self::Recovery { .. } | Self::IdleMany { .. })
+        !matches!(
+            self,
+            Self::Flush { .. }
+                | Self::StartMany { .. }
+                | Self::Recovery { .. }
+                | Self::IdleMany { .. }
+                | Self::Compact { .. }
+        )
     }
 }
 
@@ -87,6 +101,7 @@ impl Workload {
             Shape::Produce { .. } | Shape::Consume { .. } => "broker CPU, ns/message",
             Shape::Flush { .. } => "time, µs/message",
             Shape::Start | Shape::StartMany { .. } | Shape::Recovery { .. } => "first acknowledged record, ms",
+            Shape::Compact { .. } => "compaction, ms/MB of log",
             Shape::Idle => "resident, MiB",
             Shape::IdleMany { .. } => "resident, MiB more than when empty",
         }
@@ -115,7 +130,7 @@ const FLUSH: &[&str] = &["linger.ms=0", "batch.num.messages=1", "max.in.flight.r
 const VERY_LARGE: &[&str] = &["linger.ms=5", "batch.size=1000000", "queue.buffering.max.kbytes=1000000"];
 
 /// All rows, in the report's order.
-pub const WORKLOADS: [Workload; 14] = [
+pub const WORKLOADS: [Workload; 15] = [
     Workload {
         name: "w1-100b",
         title: "produce 100 B, batches up to 1 MB",
@@ -187,6 +202,12 @@ pub const WORKLOADS: [Workload; 14] = [
         title: "start, 10 GB of log, after kill -9 under load",
         shape: Shape::Recovery { bytes: 10_000_000_000 },
         bounds: kafkas_and_figure(0.05, 1_500.0),
+    },
+    Workload {
+        name: "w22-1m-keys",
+        title: "compact 10 M records of 100 B, 1 M keys",
+        shape: Shape::Compact { records: 10_000_000, keys: 1_000_000 },
+        bounds: kafkas(0.5),
     },
     Workload {
         name: "w16-idle",
