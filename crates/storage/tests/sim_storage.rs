@@ -25,6 +25,8 @@ mod moves;
 mod operations;
 #[path = "sim_storage/planted.rs"]
 mod planted;
+#[path = "sim_storage/reads.rs"]
+mod reads;
 #[path = "sim_storage/run.rs"]
 mod run;
 #[path = "sim_storage/settings.rs"]

@@ -30,6 +30,10 @@ impl Log {
     /// When files cannot be read.
     pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<TimestampAndOffset>, ReadError> {
         self.check_usable()?;
+        self.or_offline_if_broken(self.search_by_time(timestamp))
+    }
+
+    fn search_by_time(&self, timestamp: i64) -> Result<Option<TimestampAndOffset>, StorageError> {
         let start = self.log_start_offset();
         let segments: Vec<_> = self.segments.read().from(start).cloned().collect();
         for segment in segments {
@@ -65,7 +69,8 @@ impl Log {
         let mut max = None;
         for segment in segments {
             if segment.size() > 0 {
-                let largest = segment.examined(|| self.bounds(&segment), || segment.largest())?.timestamp;
+                let largest = segment.examined(|| self.bounds(&segment), || segment.largest());
+                let largest = self.or_offline_if_broken(largest)?.timestamp;
                 max = max.max((largest >= 0).then_some(largest));
             }
         }

@@ -228,11 +228,13 @@ impl Run {
         for at in 0..self.parts.len() {
             // What is offline tells at the next start what came of it.
             if works(self, at) {
-                let part = &self.parts[at];
-                let is_this = |done: &&Cleaned| (&*done.topic, done.partition) == (part.topic, part.partition);
+                let (topic, partition) = (self.parts[at].topic, self.parts[at].partition);
+                let is_this = |done: &&Cleaned| (&*done.topic, done.partition) == (topic, partition);
                 let done = report.cleaned.as_ref().filter(is_this);
                 let log = self.log(at);
-                self.parts[at].cleaned(&log, done);
+                let mut part = self.parts.remove(at);
+                self.with_a_sound_disk(|| part.cleaned(&log, done));
+                self.parts.insert(at, part);
                 if done.is_some() {
                     note("compacted");
                 }

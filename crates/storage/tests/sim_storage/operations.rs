@@ -395,20 +395,6 @@ impl Run {
         assert!(matches!(appended, Err(AppendError::Corrupt(_))), "a damaged batch: {appended:?}");
     }
 
-    fn fetch(&self, at: usize) {
-        let (part, log) = (&self.parts[at], self.log(at));
-        part.check_fetch(&log, part.random_fetch(&log));
-    }
-
-    fn look_up(&mut self, at: usize) {
-        let (part, log) = (&self.parts[at], self.log(at));
-        part.check_epochs(&log);
-        part.check_time(&log, time::wall_clock_ms() - i64::try_from(random::below(8_000)).expect("small"));
-        if let Some(batch) = part.visible().nth(chance(8)) {
-            part.check_time(&log, batch.header.max_timestamp);
-        }
-    }
-
     fn raise_high_watermark(&mut self, at: usize) {
         let part = &self.parts[at];
         let borders = part.from(part.high_watermark).into_iter().map(|batch| batch.header.next_offset());
@@ -460,7 +446,7 @@ impl Run {
     /// What the checkpoint says; nothing if the log starts with its first segment.
     fn noted_log_start(&self, at: usize) -> Option<i64> {
         let path = self.log(at).dir().path().join("log-start-offset-checkpoint");
-        let noted = ottla_storage::checkpoint::read(&path).expect("just written");
+        let noted = self.with_a_sound_disk(|| ottla_storage::checkpoint::read(&path).expect("just written"));
         noted.get(&(std::sync::Arc::from(self.parts[at].topic), self.parts[at].partition)).copied()
     }
 

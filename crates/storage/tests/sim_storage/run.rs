@@ -96,8 +96,8 @@ pub(crate) struct Run {
     /// A stop or a start was cut short: some directories may bear the mark of a clean stop.
     mark_is_open: bool,
     full: bool,
-    /// Operations of some device fail.
-    broken: bool,
+    /// Operations of the device of this directory fail.
+    broken: Option<(PathBuf, DiskFaults)>,
     /// Absent only between the end of one and the start of the next.
     manager: Option<Arc<LogManager>>,
 }
@@ -135,7 +135,7 @@ impl Run {
             broker_epoch: 0,
             mark_is_open: false,
             full: false,
-            broken: false,
+            broken: None,
             manager: None,
         }
     }
@@ -180,7 +180,10 @@ impl Run {
                 note(&format!("failed: {error}"));
                 if self.log(at).dir().check_online().is_err() {
                     let is_append = matches!(open, InFlight::Append(_));
-                    assert!(self.broken || !is_append, "nothing is broken, but the directory went offline: {error}");
+                    assert!(
+                        self.is_broken() || !is_append,
+                        "nothing is broken, but the directory went offline: {error}"
+                    );
                     self.leave_open(at, open);
                 } else {
                     assert!(
@@ -239,18 +242,29 @@ impl Run {
             write_errors: rate(),
             sync_errors: rate(),
             name_errors: rate(),
+            read_errors: rate() / 4,
             short_reads: 100_000,
             short_writes: 200_000,
             ..DiskFaults::default()
         };
         let dir = &self.dirs[chance(self.dirs.len() as u64)];
         note(&format!("the device of {} fails: {faults:?}", dir.display()));
-        self.broken = true;
+        self.broken = Some((dir.clone(), faults));
         host("main").set_disk_faults_below(dir, faults);
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.broken
+        self.broken.is_some()
+    }
+
+    /// Does something of which the device shall know nothing: the model looks.
+    pub(crate) fn with_a_sound_disk<T>(&self, act: impl FnOnce() -> T) -> T {
+        host("main").set_disk_faults(DiskFaults::default());
+        let done = act();
+        if let Some((dir, faults)) = &self.broken {
+            host("main").set_disk_faults_below(dir, *faults);
+        }
+        done
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -260,7 +274,7 @@ impl Run {
     fn heal_disk(&mut self) {
         host("main").set_disk_faults(DiskFaults::default());
         host("main").set_disk_capacity(PLENTY);
-        (self.full, self.broken) = (false, false);
+        (self.full, self.broken) = (false, None);
     }
 
     /// The disk is as good as full, or has room again.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_env::fs;
-use ottla_env::sim::{Sim, crash, die_at_effect, host, kill};
+use ottla_env::sim::{DiskFaults, Sim, crash, die_at_effect, host, kill};
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
 use ottla_storage::meta_properties::MetaProperties;
@@ -169,4 +169,18 @@ fn a_mark_that_was_taken_stays_away() {
             assert_eq!(process().clean_broker_epoch(), None, "nobody has stopped since");
         });
     }
+}
+
+/// A device failed under a search by time, which told its caller and nobody else (seed 592).
+#[test]
+fn a_search_by_time_that_cannot_read_takes_the_directory_offline() {
+    Sim::new(1).run(async {
+        formatted();
+        let manager = process();
+        let log = manager.create(TOPIC.0, 0, TOPIC.1, settings()).expect("created");
+        log.append_as_leader(&mut record(NOW, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+        host("main").set_disk_faults(DiskFaults { read_errors: 1_000_000, ..DiskFaults::default() });
+        log.offset_for_timestamp(NOW).expect_err("it cannot be read");
+        log.dir().check_online().expect_err("and everybody knows");
+    });
 }
