@@ -1,5 +1,5 @@
-//! From batch to batch through a segment's file, looking at the heads only. Reads a few KiB at once while batches are
-//! small, and only the heads once they are large.
+//! From batch to batch through a segment's file, looking at the heads only. The first read is of one head, for many a scan
+//! asks for no more; then a few KiB at once while batches are small, and only the heads where they are large.
 
 use std::path::PathBuf;
 
@@ -80,11 +80,11 @@ pub(crate) struct BatchScanner<'a> {
     file: &'a File,
     position: u64,
     end: u64,
-    window: [u8; WINDOW_BYTES],
+    /// What was read last. Made when it is read: a scanner is moved about, and four of them look at one head each for a fetch.
+    window: Vec<u8>,
     window_at: u64,
-    window_len: usize,
-    /// Size of the batch before, by which the next read is chosen.
-    last_size: u64,
+    /// Size of the batch before, by which the next read is chosen; none yet.
+    last_size: Option<u64>,
     /// Damaged parts in ascending order, none of whose bytes is to be believed: they are jumped over.
     skips: Vec<(u64, u64)>,
     access: Access,
@@ -97,10 +97,9 @@ impl<'a> BatchScanner<'a> {
             file,
             position,
             end,
-            window: [0; WINDOW_BYTES],
+            window: Vec::new(),
             window_at: 0,
-            window_len: 0,
-            last_size: 0,
+            last_size: None,
             skips: Vec::new(),
             access: Access::MayWait,
         }
@@ -134,7 +133,7 @@ impl<'a> BatchScanner<'a> {
         if at.end() > self.end {
             return Err(self.corrupt("the batch goes beyond the end of the segment"));
         }
-        self.last_size = header.size_bytes() as u64;
+        self.last_size = Some(header.size_bytes() as u64);
         self.position = at.end();
         Ok(Some(at))
     }
@@ -150,20 +149,24 @@ impl<'a> BatchScanner<'a> {
     /// At least `wanted` bytes at the position, read if the window has them not.
     fn bytes_at(&mut self, wanted: usize) -> Result<&[u8], StorageError> {
         let inside = self.position.checked_sub(self.window_at).and_then(|skip| usize::try_from(skip).ok());
-        let held = inside.filter(|skip| skip + wanted <= self.window_len);
+        let held = inside.filter(|skip| skip + wanted <= self.window.len());
         let skip = match held {
             Some(skip) => skip,
             None => {
-                let full = if self.last_size > SKIP_FROM_BYTES { wanted as u64 } else { WINDOW_BYTES as u64 };
+                let are_small = self.last_size.is_some_and(|size| size <= SKIP_FROM_BYTES);
+                let full = if are_small { WINDOW_BYTES as u64 } else { wanted as u64 };
                 let len = usize::try_from(full.min(self.end - self.position)).unwrap_or(WINDOW_BYTES);
-                let window = self.window.get_mut(..len).unwrap_or_default();
                 self.access.check(self.file, self.position, len as u64)?;
-                self.file.read_exact_at(window, self.position)?;
-                (self.window_at, self.window_len) = (self.position, len);
+                // Nothing is held if the read fails.
+                self.window.clear();
+                self.window.resize(len, 0);
+                let read = self.file.read_exact_at(&mut self.window, self.position);
+                read.inspect_err(|_| self.window.clear())?;
+                self.window_at = self.position;
                 0
             }
         };
-        Ok(self.window.get(skip..self.window_len).unwrap_or_default())
+        Ok(self.window.get(skip..).unwrap_or_default())
     }
 }
 
