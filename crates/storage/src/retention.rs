@@ -29,26 +29,25 @@ pub(crate) struct Limits {
 
 /// How many of the oldest segments go. The last one may be among them if it holds records, and is replaced by an empty one.
 pub(crate) fn expired(segments: &[SegmentFacts], limits: &Limits) -> usize {
-    let total: u64 = segments.iter().map(|segment| segment.size).sum();
-    let mut excess = match u64::try_from(limits.retention_bytes) {
-        Ok(bound) => total.saturating_sub(bound),
-        Err(_) => 0,
-    };
+    let bound = u64::try_from(limits.retention_bytes).ok();
+    let mut total: u64 = segments.iter().map(|segment| segment.size).sum();
     let mut count = 0;
     for segment in segments {
         let by_start = segment.end_offset <= limits.log_start_offset;
         let by_time =
             limits.retention_ms >= 0 && limits.now_ms.saturating_sub(segment.largest_timestamp) > limits.retention_ms;
-        let fits =
-            if planted::is("retention takes one segment too many") { excess > 0 } else { segment.size <= excess };
-        // Not even an empty one goes where nothing bounds the size.
-        let by_size = limits.retention_bytes >= 0 && fits;
+        // None where nothing bounds the size, or it is below its bound: not even an empty one is too many then.
+        let excess = bound.and_then(|bound| total.checked_sub(bound));
+        let fits = |excess| {
+            if planted::is("retention takes one segment too many") { excess > 0 } else { segment.size <= excess }
+        };
+        let by_size = excess.is_some_and(fits);
         let is_empty_end = segment.size == 0 && count + 1 == segments.len();
         let is_above = segment.end_offset > limits.high_watermark && !planted::is("retention above the high watermark");
         if is_above || is_empty_end || !(by_start || by_time || by_size) {
             break;
         }
-        excess = excess.saturating_sub(segment.size);
+        total -= segment.size;
         count += 1;
     }
     count
@@ -89,6 +88,15 @@ mod tests {
         let segments = [SegmentFacts { end_offset: 4, size: 0, largest_timestamp: 9_000 }, segments()[2]];
         assert_eq!(expired(&segments, &NONE), 0);
         assert_eq!(expired(&segments, &Limits { retention_bytes: 100, ..NONE }), 1, "as Kafka's");
+        assert_eq!(expired(&segments, &Limits { retention_bytes: 101, ..NONE }), 0, "as Kafka's: below the bound");
+    }
+
+    #[test]
+    fn what_goes_by_time_is_no_excess_any_more() {
+        let segment = |end_offset, size, largest_timestamp| SegmentFacts { end_offset, size, largest_timestamp };
+        let segments = [segment(10, 100, 0), segment(10, 0, 9_000), segment(30, 100, 9_000)];
+        let limits = Limits { retention_ms: 5_000, retention_bytes: 150, ..NONE };
+        assert_eq!(expired(&segments, &limits), 1);
     }
 
     #[test]
