@@ -46,7 +46,8 @@ enum What {
 /// The directory of one, formatted, with its configuration; removed when dropped.
 pub struct Home<'a> {
     kind: &'a Kind,
-    directory: PathBuf,
+    /// Its path.
+    pub directory: PathBuf,
 }
 
 /// A running one; killed when dropped.

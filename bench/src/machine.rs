@@ -1,8 +1,12 @@
 //! The machine: what it is, how busy it is, and its memory kept warm.
 
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::statvfs;
 
 /// What the report says of the machine.
 pub struct Machine {
@@ -61,9 +65,40 @@ pub fn sync() -> Result<()> {
     Ok(())
 }
 
-/// Makes the kernel forget what it has read of files, so that a start finds a cold disk. That needs root.
-pub fn forget_files() -> Result<()> {
-    std::fs::write("/proc/sys/vm/drop_caches", "1").context("the page cache cannot be dropped: this row needs root")
+/// Makes the kernel forget what it has in memory of a directory's files, so that a start finds a cold disk. (Of these files
+/// only: a broker's program is warm, or a JVM would read a hundred MB first.)
+pub fn forget_files(directory: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            forget_files(&entry.path())?;
+        } else {
+            let file = std::fs::File::open(entry.path())?;
+            file.sync_all()?;
+            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a directory is in memory, where no device is measured, or has less space left than is wanted.
+pub fn check_disk(directory: &Path, wanted: u64) -> Result<()> {
+    let kind = statfs(directory)?.filesystem_type();
+    ensure!(
+        kind != TMPFS_MAGIC,
+        "{} is in memory: TMPDIR must name a directory of a disk for this row",
+        directory.display()
+    );
+    let found = statvfs(directory)?;
+    let free = found.blocks_available() * found.fragment_size();
+    ensure!(
+        free >= wanted,
+        "{} has {} MB left, and this row needs {}",
+        directory.display(),
+        free / 1_000_000,
+        wanted / 1_000_000
+    );
+    Ok(())
 }
 
 /// The day, UTC.

@@ -65,6 +65,12 @@ pub fn run<'a>(
     let scaled = |messages: u64| ((messages as f64 * scale) as u64).max(LEAST_WARM_UP);
     let partitions_scaled = |partitions: u32| ((f64::from(partitions) * scale) as u32).max(1);
     match workload.shape {
+        // One directory of each broker stays, and grows by a tenth each round.
+        Shape::Recovery { bytes } if stage.is_none() => machine::check_disk(&std::env::temp_dir(), 2 * scaled(bytes))?,
+        Shape::Flush { .. } => machine::check_disk(&std::env::temp_dir(), 0)?,
+        _ => {}
+    }
+    match workload.shape {
         Shape::StartMany { partitions } | Shape::IdleMany { partitions } if stage.is_none() => {
             *stage = Some(stage::with_partitions(kind, partitions_scaled(partitions))?);
         }
@@ -107,7 +113,7 @@ pub fn run<'a>(
         Shape::StartMany { .. } | Shape::Recovery { .. } => {
             let stage = stage.as_ref().context("a stage was set")?;
             if matches!(workload.shape, Shape::Recovery { .. }) {
-                machine::forget_files()?;
+                machine::forget_files(&stage.home.directory)?;
             }
             let (run, broker) = started(&stage.home, stage::TOPIC, stage.partitions)?;
             if matches!(workload.shape, Shape::StartMany { .. }) {
