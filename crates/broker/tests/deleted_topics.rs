@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_broker::replica::manager::ReplicaManager;
+use ottla_broker::replica::manager::{Missing, ReplicaManager};
 use ottla_env::{fs, time};
 use ottla_metadata::config::{BrokerConfig, Settings};
 use ottla_metadata::records::{PartitionRecord, RemoveTopicRecord, TopicRecord};
@@ -111,6 +111,33 @@ fn the_first_image_after_a_start_tells_which_logs_are_strays() {
     loader.load_batches([batch_of(13, records)]).unwrap();
     assert_eq!(replicas.find("again", 0).unwrap().log().topic_id(), old);
     assert_eq!((names(dir.path(), "-stray").len(), names(dir.path(), "-delete").len()), (2, 1));
+}
+
+/// A reassignment has given the partition to another broker: its log goes while the broker runs, not only at the next start.
+#[test]
+fn a_replica_that_is_reassigned_to_others_is_deleted() {
+    let id = Uuid([3; 16]);
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open_logs(dir.path());
+    let loader = MetadataLoader::new();
+    let replicas = manager(dir.path(), &logs);
+    loader.load_batches([batch_of(10, topic("t", id).to_vec())]).unwrap();
+    loader.add_publisher(Arc::clone(&replicas) as _);
+    let held = replicas.find("t", 0).unwrap();
+    let elsewhere = PartitionRecord {
+        partition_id: 0,
+        topic_id: id,
+        replicas: vec![2],
+        isr: vec![2],
+        leader: 2,
+        leader_epoch: 1,
+        directories: vec![Uuid([8; 16])],
+        ..PartitionRecord::default()
+    };
+    loader.load_batches([batch_of(11, vec![elsewhere.into()])]).unwrap();
+    assert_eq!(replicas.find("t", 0).err(), Some(Missing::NotReplica));
+    assert!(held.check_leader(-1).is_err() && logs.get("t", 0).is_none());
+    assert_eq!((fs::exists(dir.path().join("t-0")), names(dir.path(), "-delete").len()), (false, 1));
 }
 
 fn batch_of(last_offset: i64, records: Vec<MetadataRecord>) -> CommittedBatch {

@@ -284,7 +284,7 @@ pub enum OpenError {
         b: PathBuf,
     },
     /// One partition lies in two directories.
-    #[error("partition {name} lies in {} and in {}: move one of them away", a.display(), b.display())]
+    #[error("partition {name} lies in {} and in {}: move one of the two away, that in the log directory which failed lately if one did", a.display(), b.display())]
     DuplicatePartition {
         /// `topic-partition`.
         name: String,
