@@ -204,7 +204,7 @@ pub const WORKLOADS: [Workload; 15] = [
         bounds: kafkas_and_figure(0.05, 1_500.0),
     },
     Workload {
-        name: "w22-1m-keys",
+        name: "w22-cleaner",
         title: "compact 10 M records of 100 B, 1 M keys",
         shape: Shape::Compact { records: 10_000_000, keys: 1_000_000 },
         bounds: kafkas(0.5),
