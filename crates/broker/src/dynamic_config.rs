@@ -36,7 +36,7 @@ impl DynamicConfigPublisher {
         Self { broker, has_image: AtomicBool::new(false) }
     }
 
-    fn reconfigure(&self, image: &MetadataImage) {
+    fn reconfigure(&self, image: &MetadataImage, is_first: bool) {
         let broker = &self.broker;
         let now = Arc::new(DynamicBrokerConfig::resolve(&broker.config, &image.configs));
         let before = broker.dynamic_config.swap(Arc::clone(&now));
@@ -47,8 +47,11 @@ impl DynamicConfigPublisher {
         if let Err(error) = reconfigured {
             tracing::error!(%error, "the cleaner cannot go on; nothing is compacted until its settings change or a restart");
         }
-        broker.connection_counts.set_limits(Limits::of(&now));
-        connection_counts::find_hosts(Arc::clone(&broker.connection_counts));
+        let limits = Limits::of(&now);
+        if is_first || limits != Limits::of(&before) {
+            broker.connection_counts.set_limits(limits);
+            connection_counts::find_hosts(Arc::clone(&broker.connection_counts));
+        }
         if *before != *now {
             tracing::info!("the broker was reconfigured");
         }
@@ -64,7 +67,7 @@ impl MetadataPublisher for DynamicConfigPublisher {
         let is_first = !self.has_image.swap(true, Ordering::SeqCst);
         let is_ours = is_first || changes_broker(delta, self.broker.config.node_id);
         if is_ours {
-            self.reconfigure(image);
+            self.reconfigure(image, is_first);
         }
         if is_ours || delta.features_changed() {
             log_dirs::cordon(&self.broker, image);

@@ -2,7 +2,7 @@
 //!
 //! A resource is changed as a whole or not at all; one that cannot be changed does not hinder the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_metadata::config;
 use ottla_metadata::config::alter::{AlterError, AlterOp};
@@ -45,9 +45,11 @@ pub(crate) fn incremental_alter(
     request: &IncrementalAlterConfigsRequest<'_>,
     version: i16,
 ) -> Result<Decision, EncodeError> {
-    let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, r.resource_name)));
+    let is_small = is_small(request.resources.iter().map(|r| r.configs.len()));
     let altered = request.resources.iter().map(|r| {
-        let outcome = present(view, &names, (r.resource_type, r.resource_name)).and_then(|old| {
+        let old = is_small.clone().and_then(|()| present(view, &twice, (r.resource_type, r.resource_name)));
+        let outcome = old.and_then(|old| {
             let (kind, name) = (r.resource_type, r.resource_name);
             let new = apply(kind, &old, &r.configs)?;
             if kind == BROKER {
@@ -74,10 +76,13 @@ pub(crate) fn incremental_alter(
 
 /// Replaces the properties of topics and brokers: what the request does not name goes back to its default.
 pub(crate) fn alter(view: &View<'_>, request: &AlterConfigsRequest<'_>, version: i16) -> Result<Decision, EncodeError> {
-    let names: Vec<(i8, &str)> = request.resources.iter().map(|r| (r.resource_type, r.resource_name)).collect();
+    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, r.resource_name)));
+    let is_small = is_small(request.resources.iter().map(|r| r.configs.len()));
     let altered = request.resources.iter().map(|r| {
         let set = r.configs.iter().filter_map(|c| c.value.map(|value| (c.name.to_owned(), value.to_owned())));
-        let outcome = present(view, &names, (r.resource_type, r.resource_name))
+        let outcome = is_small
+            .clone()
+            .and_then(|()| present(view, &twice, (r.resource_type, r.resource_name)))
             .and_then(|old| changes(view, (r.resource_type, r.resource_name), &old, &set.collect()));
         Altered { kind: r.resource_type, name: r.resource_name, outcome }
     });
@@ -98,19 +103,35 @@ fn records(altered: Vec<Altered<'_>>, validate_only: bool) -> Vec<MetadataRecord
     if validate_only { Vec::new() } else { altered.into_iter().filter_map(|a| a.outcome.ok()).flatten().collect() }
 }
 
-/// Refuses everything when it would be more than one request may change.
+fn too_many() -> Refusal {
+    Refusal::new(ErrorCode::PolicyViolation, "Excessively large number of configs per request.")
+}
+
+/// Whether a request names no more than one may change, before anything is done for it; given are the numbers of its keys.
+fn is_small(mut keys: impl Iterator<Item = usize>) -> Result<(), Refusal> {
+    let named =
+        keys.try_fold(0_usize, |sum, keys| Some(sum + keys.max(1)).filter(|sum| *sum <= RECORDS_PER_REQUEST_MAX));
+    named.map(drop).ok_or_else(too_many)
+}
+
+/// The resources that occur more than once.
+fn named_twice<'r>(resources: impl Iterator<Item = (i8, &'r str)>) -> BTreeSet<(i8, &'r str)> {
+    let mut seen = BTreeSet::new();
+    resources.filter(|resource| !seen.insert(*resource)).collect()
+}
+
+/// Refuses everything when it would be more records than one request may cause: what is taken away need not be named.
 fn bounded(mut altered: Vec<Altered<'_>>) -> Vec<Altered<'_>> {
     let total: usize = altered.iter().map(|a| a.outcome.as_ref().map_or(0, Vec::len)).sum();
     if total > RECORDS_PER_REQUEST_MAX {
-        let refusal = Refusal::new(ErrorCode::PolicyViolation, "Excessively large number of configs per request.");
-        altered.iter_mut().for_each(|a| a.outcome = Err(refusal.clone()));
+        altered.iter_mut().for_each(|a| a.outcome = Err(too_many()));
     }
     altered
 }
 
 /// The properties that a resource has now.
-fn present(view: &View<'_>, names: &[(i8, &str)], (kind, name): (i8, &str)) -> Result<Values, Refusal> {
-    if names.iter().filter(|n| **n == (kind, name)).count() > 1 {
+fn present(view: &View<'_>, twice: &BTreeSet<(i8, &str)>, (kind, name): (i8, &str)) -> Result<Values, Refusal> {
+    if twice.contains(&(kind, name)) {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."));
     }
     if kind == BROKER {
@@ -162,8 +183,9 @@ fn check_min_insync_replicas<'n>(
 
 fn apply(kind: i8, old: &Values, operations: &[AlterableConfig<'_>]) -> Result<Values, Refusal> {
     let mut wanted = Vec::with_capacity(operations.len());
-    for (i, operation) in operations.iter().enumerate() {
-        if operations.iter().take(i).any(|earlier| earlier.name == operation.name) {
+    let mut seen = BTreeSet::new();
+    for operation in operations {
+        if !seen.insert(operation.name) {
             return Err(Refusal::new(ErrorCode::InvalidRequest, "Error due to duplicate config keys"));
         }
         let name = operation.name;
@@ -339,6 +361,26 @@ mod tests {
         let (_, records) = cluster.run(|view| incremental_alter(view, &request, 1));
         assert_eq!(records.len(), 2);
         assert_eq!(records[1], ClearElrRecord::default().into());
+    }
+
+    /// Looking for names that occur twice took time by the square of their number, and the bound came after.
+    #[test]
+    fn a_request_that_names_too_much_is_refused_as_a_whole() {
+        let mut cluster = cluster();
+        let many: Vec<String> = (0..=RECORDS_PER_REQUEST_MAX).map(|n| format!("t{n}")).collect();
+        let answers = |cluster: &mut Cluster, resources: Vec<AlterConfigsResource<'_>>| -> BTreeSet<i16> {
+            let request = IncrementalAlterConfigsRequest { resources, ..Default::default() };
+            let (body, records) = cluster.run(|view| incremental_alter(view, &request, 1));
+            assert!(records.is_empty());
+            let response: IncrementalAlterConfigsResponse<'_> = decode(&body, 1);
+            response.responses.iter().map(|r| r.error_code).collect()
+        };
+        let refused = BTreeSet::from([ErrorCode::PolicyViolation as i16]);
+        let topic = |name| AlterConfigsResource { resource_type: TOPIC, resource_name: name, ..Default::default() };
+        assert_eq!(answers(&mut cluster, many.iter().map(|name| topic(name.as_str())).collect()), refused);
+        let configs =
+            many.iter().map(|name| AlterableConfig { name, value: Some("1"), ..Default::default() }).collect();
+        assert_eq!(answers(&mut cluster, vec![AlterConfigsResource { configs, ..topic("orders") }]), refused);
     }
 
     #[test]

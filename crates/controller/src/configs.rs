@@ -59,12 +59,7 @@ pub(crate) fn check_broker(
     old: &BTreeMap<String, String>,
     new: &BTreeMap<String, String>,
 ) -> Result<(), Refusal> {
-    let checked = check_rows(!name.is_empty(), old, new);
-    let unserved = checked.map_err(|e| Refusal::new(ErrorCode::InvalidRequest, e.to_string()))?;
-    for property in unserved {
-        tracing::warn!(broker = name, "{property} is kept, but has no effect yet");
-    }
-    Ok(())
+    check_rows(!name.is_empty(), old, new).map_err(|e| Refusal::new(ErrorCode::InvalidRequest, e.to_string()))
 }
 
 /// The configs of a topic that is to be created.

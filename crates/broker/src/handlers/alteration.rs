@@ -80,6 +80,6 @@ pub(super) fn check_broker(
     let old = old.unwrap_or_default();
     let new = new(&old)?;
     let checked = check_rows(per_broker, &old, &new);
-    let checked = checked.and_then(|_| check_in_effect(config, &image.configs, per_broker, &new));
+    let checked = checked.and_then(|()| check_in_effect(config, &image.configs, per_broker, &new));
     checked.map_err(|cause| invalid(cause.to_string()))
 }

@@ -11,6 +11,8 @@
 //! * A resource or, within one, a key that is named twice, and no value where one is needed: INVALID_REQUEST, as Apache
 //!   Kafka 4.4.0 was seen to answer.
 //! * AlterConfigs on the topic: else TOPIC_AUTHORIZATION_FAILED; on the cluster for brokers: else CLUSTER_AUTHORIZATION_FAILED.
+//! * Authorization comes before everything else that is looked at, other than in Kafka: who may not change a resource learns
+//!   nothing of what would be wrong.
 //! * A controller that cannot be asked: REQUEST_TIMED_OUT for each resource.
 
 use ottla_metadata::config::alter::{self, AlterOp};

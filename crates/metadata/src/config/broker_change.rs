@@ -12,6 +12,7 @@ use crate::config::checks;
 use crate::config::dynamic::{in_effect, only_at_the_start};
 use crate::config::layers::Layers;
 use crate::config::reader::Reader;
+use crate::config::refusals::UNSERVED;
 use crate::config::row::{Row, Scope, Served};
 use crate::config::settings::{Settings, did_you_mean, is_prefixed};
 use crate::config::suggest::nearest;
@@ -71,12 +72,12 @@ fn changed<'a>(old: &'a Values, new: &'a Values) -> impl Iterator<Item = (&'a st
     set.map(|(name, value)| (name.as_str(), Some(value.as_str()))).chain(gone.map(|name| (name.as_str(), None)))
 }
 
-/// Checks what changes by its rows: for one broker, or with `per_broker` false for all. Gives back the names of properties
-/// that are not served yet, other than at their default: they are kept without effect, and a warning should name them.
+/// Checks what changes by its rows: for one broker, or with `per_broker` false for all. What is not served yet takes no other
+/// value than its default: a file is for every day, while who changes a running broker waits for the effect.
 ///
 /// # Errors
 /// [`BrokerChangeError`], in Kafka's order: what is not dynamic at all comes first.
-pub fn check_rows(per_broker: bool, old: &Values, new: &Values) -> Result<Vec<&'static str>, BrokerChangeError> {
+pub fn check_rows(per_broker: bool, old: &Values, new: &Values) -> Result<(), BrokerChangeError> {
     let set: Vec<(&str, &str)> = changed(old, new).filter_map(|(name, value)| Some((name, value?))).collect();
     let named = |wanted: &dyn Fn(&Row) -> bool| -> Vec<String> {
         let names = set.iter().filter(|(name, _)| broker::dynamic_row(name).is_some_and(wanted));
@@ -90,14 +91,8 @@ pub fn check_rows(per_broker: bool, old: &Values, new: &Values) -> Result<Vec<&'
     if !per_broker && !of_one.is_empty() {
         return Err(BrokerChangeError::PerBroker(of_one));
     }
-    let mut unserved = Vec::new();
-    for (name, text) in set {
-        let row = broker::dynamic_row(name).ok_or_else(|| unknown(name))?;
-        if !check_value(row, text)? {
-            unserved.push(row.name);
-        }
-    }
-    Ok(unserved)
+    set.into_iter()
+        .try_for_each(|(name, text)| check_value(broker::dynamic_row(name).ok_or_else(|| unknown(name))?, text))
 }
 
 fn unknown(name: &str) -> BrokerChangeError {
@@ -108,23 +103,20 @@ fn unknown(name: &str) -> BrokerChangeError {
     BrokerChangeError::Unknown { name: name.to_owned(), nearest: nearest(name, broker::rows().map(|row| row.name)) }
 }
 
-/// Whether setting it has the effect that it says.
-fn check_value(row: &'static Row, text: &str) -> Result<bool, BrokerChangeError> {
+fn check_value(row: &'static Row, text: &str) -> Result<(), BrokerChangeError> {
     if text.len() > VALUE_BYTES_MAX {
         return Err(BrokerChangeError::TooLong { name: row.name, bytes: text.len() });
     }
     let value = row.parse(text)?;
-    if let Some(sentence) = only_at_the_start(row.name) {
-        return Err(BrokerChangeError::Refused { name: row.name.to_owned(), sentence });
-    }
     let is_default = row.default.and_then(|default| row.parse(default).ok()) == Some(value);
-    match row.served {
-        Served::Refuse(sentence) if !is_default => {
-            Err(BrokerChangeError::Refused { name: row.name.to_owned(), sentence })
-        }
-        Served::Yes { .. } => Ok(true),
-        _ => Ok(is_default),
-    }
+    let sentence = match (only_at_the_start(row.name), row.served) {
+        (Some(sentence), _) => sentence,
+        (None, Served::Yes { .. }) => return Ok(()),
+        (None, _) if is_default => return Ok(()),
+        (None, Served::Refuse(sentence)) => sentence,
+        (None, Served::Warn) => UNSERVED,
+    };
+    Err(BrokerChangeError::Refused { name: row.name.to_owned(), sentence })
 }
 
 /// Checks what would hold on this broker if `new` were stored for it, or with `per_broker` false for all brokers. What is

@@ -23,7 +23,7 @@ this broker's own, else that of all brokers, else the start's. What is changeabl
 The last column says what setting a property does today:
 
 * **served**: what it says;
-* **not yet**: it is accepted without effect, and a warning at the start names it;
+* **not yet**: it is accepted without effect, and a warning at the start names it; a broker that runs refuses it;
 * **refused**: any value but the default is refused with a sentence, since to ignore it would weaken security, durability or
   placement.
 

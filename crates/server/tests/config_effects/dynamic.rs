@@ -58,15 +58,18 @@ fn cordoned_directories_take_nothing_from_then_on() {
         node.try_create("after", Some(4), &[]).await.unwrap();
         assert_eq!(held("after"), (0, 4), "nor after a restart");
         try_change(&node, &THIS, key, ConfigChange::Append(b.display().to_string())).await.unwrap();
+        // Until the controller hears of it, topics are made.
+        let mut tries = 0;
         let refused = async || {
-            let created = node.try_create("none", Some(1), &[]).await;
+            tries += 1;
+            let created = node.try_create(&format!("try{tries}"), Some(1), &[]).await;
             matches!(created, Err(error) if error.code() == Some(ErrorCode::InvalidReplicationFactor))
         };
         eventually("no directory is left", refused).await;
         delete(&node, &THIS, key).await;
         let created = async || node.try_create("both", Some(4), &[]).await.is_ok();
         eventually("the controller hears of it", created).await;
-        assert_eq!(held("both"), (4, 0), "a has the fewest");
+        assert!(held("both").0 > 0, "a takes partitions again");
     });
 }
 
@@ -222,10 +225,15 @@ fn producers_are_forgotten_sooner() {
 #[test]
 fn recovery_threads_are_those_that_were_stored() {
     const LOGS: usize = 100;
-    with_talkative_node(&[], |mut node| async move {
+    let key = "num.recovery.threads.per.data.dir";
+    with_talkative_node(&[(key, "4")], |mut node| async move {
         node.try_create("t", Some(LOGS as i32), &[]).await.unwrap();
-        set(&node, &ALL, "num.recovery.threads.per.data.dir", "1").await;
-        assert_eq!(opening_threads(&mut node, LOGS).await, 1, "the default is two");
+        // By half at most.
+        set(&node, &ALL, key, "2").await;
+        set(&node, &ALL, key, "1").await;
+        for _ in 0..3 {
+            assert_eq!(opening_threads(&mut node, LOGS).await, 1, "four would share the work now and then");
+        }
     });
 }
 
@@ -242,6 +250,8 @@ fn what_cannot_be_changed_is_refused_and_nothing_is_stored() {
             ),
             (&THIS, "listeners", "PLAINTEXT://127.0.0.1:1", "sockets are opened at the start only"),
             (&THIS, "ssl.keystore.location", "/k", "TLS is not served yet"),
+            (&ALL, "num.io.threads", "9", "it is not served yet"),
+            (&ALL, "unclean.leader.election.enable", "true", "loses records"),
             (&ALL, "leader.replication.throttled.rate", "9", "nothing is replicated between brokers yet"),
             (&ALL, "max.connections", "many", "`max.connections` cannot be `many`"),
             (&THIS, "max.connection", "9", "did you mean `max.connections`?"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ottla_env::task::{self, StopSignal, Thread};
 use ottla_env::time;
 
-use super::CleanReport;
+use super::{CleanReport, CleanerConfig};
 use crate::error::StorageError;
 use crate::log_manager::LogManager;
 
@@ -33,6 +33,16 @@ impl Crew {
             }
         }
         Ok(crew)
+    }
+
+    /// Nobody: what is left when the system has no thread to give.
+    pub(crate) fn none() -> Self {
+        Self { stop: StopSignal::new(), threads: Vec::new() }
+    }
+
+    /// Whether it has as many threads as the configuration asks for.
+    pub(crate) fn is_whole(&self, config: &CleanerConfig) -> bool {
+        self.threads.len() == if config.enable { config.threads } else { 0 }
     }
 
     /// Asks the threads to end; what they are at is given up at the next step and begun anew by others.
