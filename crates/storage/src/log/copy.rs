@@ -12,12 +12,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use ottla_env::time;
+use ottla_env::{fs, random, time};
 use ottla_protocol::record_batch::BatchHeader;
 
 use super::Log;
 use crate::error::{CopyError, StorageError};
-use crate::file_names::partition_dir;
+use crate::file_names::{partition_dir, stray_dir};
 use crate::producer_snapshot;
 use crate::producer_state::ProducerState;
 
@@ -96,7 +96,8 @@ impl Log {
                 Copied::CaughtUp
             }
             Some(slice) => {
-                let batches = slice.read().map_err(StorageError::from).map_err(|e| CopyError::Read(e.into()))?;
+                let batches = slice.read().map_err(StorageError::from);
+                let batches = source.or_offline_if_broken(batches).map_err(CopyError::Read)?;
                 self.make_room_for(&batches, source)?;
                 self.append_as_follower(&batches)?;
                 Copied::Bytes(u64::from(slice.len))
@@ -189,6 +190,7 @@ impl Log {
     /// # Errors
     /// When files cannot be changed. Either log directory is offline then, and the next start finishes or undoes it.
     pub(crate) fn take_place_of(&self, source: &Self) -> Result<Option<PathBuf>, StorageError> {
+        self.or_offline_unless_full(self.clear_the_way())?;
         let _no_flush = source.flushing.lock();
         let appender = source.appender.lock();
         source.check_usable()?;
@@ -254,6 +256,18 @@ impl Log {
         self.epochs_dirty.store(true, Ordering::Release);
         // Also if every batch is synced already.
         self.names_dirty.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// A directory of the name that the copy is to take, of a log that was being made when the process ended, is set aside.
+    /// Found out later, it would leave the partition without a log: its own has another name by then.
+    fn clear_the_way(&self) -> Result<(), StorageError> {
+        let dir = self.folder.dir.path();
+        let path = dir.join(partition_dir(self.topic(), self.partition()));
+        if fs::exists(&path) {
+            fs::rename(&path, dir.join(stray_dir(self.topic(), self.partition(), random::bytes16())))?;
+            fs::sync_dir(dir)?;
+        }
         Ok(())
     }
 

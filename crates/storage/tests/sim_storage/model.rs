@@ -335,12 +335,14 @@ impl Part {
         assert!(start >= self.noted_start, "the log starts at {start}, the checkpoint said {}", self.noted_start);
         // An empty log may take up a log start that was noted once.
         let latest = if start == end { self.latest_start.max(self.start) } else { self.start.min(end.max(kept)) };
-        assert!(start <= latest, "the log starts at {start}, not {}", self.start);
+        let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
+        // A copy of a log that holds nothing up to its end begins there.
+        let holds_nothing = was_compacted && !self.from(self.start).iter().any(|b| b.header.base_offset < start);
+        assert!(start <= latest || holds_nothing, "the log starts at {start}, not {}", self.start);
         assert!(end >= kept, "the log ends at {end}, though {kept} was promised");
         let found = read_all(log, start);
         let rules = self.rules();
         let may_be_gone = |batch: &Batch| batch.is_gone || rules.as_ref().is_some_and(|rules| rules.may_vanish(batch));
-        let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
         let tolerant = power_cut && was_compacted;
         let (mut next, mut epoch, mut forgotten_to) = (start, i32::MIN, 0);
         let mut adopted: Vec<Batch> = Vec::with_capacity(found.len());
