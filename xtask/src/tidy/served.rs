@@ -1,11 +1,12 @@
 //! A property that is served does what it says: its row names a test that shows so on a running broker, and the test
 //! exists. A test of a layer does not count: that the layer obeys does not say that anybody tells it. And a property that is
-//! read into `BrokerConfig` is used by somebody.
+//! read into `BrokerConfig` or `DynamicBrokerConfig` is used by somebody.
 
 use super::source::{Tree, is_test, without_tests};
 
 const ROWS: &str = "crates/metadata/src/config";
 const FIELDS: &str = "crates/metadata/src/config/broker_config.rs";
+const DYNAMIC_FIELDS: &str = "crates/metadata/src/config/dynamic.rs";
 /// Whose tests run a broker: as a process, or in the test's own with real sockets and logs.
 const WITH_A_BROKER: [&str; 2] = ["server", "broker"];
 
@@ -25,29 +26,36 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     complaints
 }
 
-/// Fields of `BrokerConfig` that no code outside of the configuration looks at.
+/// Fields of `BrokerConfig` and `DynamicBrokerConfig` that no code outside of the configuration looks at.
 fn unread_fields(tree: &Tree) -> Vec<String> {
-    let text = tree.get(FIELDS).unwrap_or_default();
     let product: Vec<&str> = tree
         .rust("crates/")
         .filter(|(path, _)| !path.starts_with(ROWS) && !is_test(path))
         .map(|(_, text)| without_tests(text))
         .collect();
     let unread = |field: &&str| !product.iter().any(|text| reads(text, field));
-    let fields = text.split("\nbroker_config! {").nth(1).unwrap_or_default().lines();
-    fields
+    let lines = |path, head: &str| tree.get(path).unwrap_or_default().split(head).nth(1).unwrap_or_default().lines();
+    let fixed = lines(FIELDS, "\nbroker_config! {")
         .filter_map(|line| line.split_once(": ").filter(|(_, rest)| rest.contains(" = ")))
-        .map(|(field, _)| field.trim())
-        .filter(unread)
-        .map(|field| format!("{FIELDS}: nobody reads config.{field}: use it or delete it"))
+        .map(|(field, _)| (FIELDS, field.trim()));
+    let dynamic = lines(DYNAMIC_FIELDS, "\npub struct DynamicBrokerConfig {")
+        .take_while(|line| *line != "}")
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "))
+        .map(|(field, _)| (DYNAMIC_FIELDS, field));
+    fixed
+        .chain(dynamic)
+        .filter(|(_, field)| unread(field))
+        .map(|(path, field)| format!("{path}: nobody reads config.{field}: use it or delete it"))
         .collect()
 }
 
-/// Whether a text has `config.<field>`, and not a longer name that begins so.
+/// Whether a text has `config.<field>`, or that of a config that is loaded first, and not a longer name that begins so.
 fn reads(text: &str, field: &str) -> bool {
-    let wanted = format!("config.{field}");
-    let ends_there = |at: usize| !text[at + wanted.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
-    text.match_indices(&wanted).any(|(at, _)| ends_there(at))
+    ["config.", "config.load()."].iter().any(|config| {
+        let wanted = format!("{config}{field}");
+        let ends_there = |at: usize| !text[at + wanted.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        text.match_indices(&wanted).any(|(at, _)| ends_there(at))
+    })
 }
 
 /// The paths in `yes("krate::file::function")`.
@@ -93,15 +101,18 @@ mod tests {
     fn a_field_that_nobody_reads_is_a_complaint() {
         let fields = "macro_rules! broker_config {}\n\nbroker_config! {\n    // Comment.\n    a_ms: i64 = number(\"a.ms\"),\n    \
                       a: i64 = number(\"a\"),\n}\n";
+        let dynamic = "\npub struct DynamicBrokerConfig {\n    /// `b`.\n    pub b: u32,\n    /// `c`.\n    pub c: u32,\n}\n\nimpl X {\n    pub d: u32,\n";
         let tree = Tree::of(&[
             ("crates/metadata/src/config/broker_config.rs", fields),
+            ("crates/metadata/src/config/dynamic.rs", dynamic),
+            ("crates/broker/src/c.rs", "dynamic_config.c\n"),
             ("crates/metadata/src/config/checks.rs", "config.a"),
             ("crates/broker/src/a.rs", "self.config.a_ms\n"),
             ("crates/broker/tests/a.rs", "config.a\n"),
         ]);
         let complaints = check(&tree);
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
-        assert!(complaints[0].contains("config.a:"));
+        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert!(complaints[0].contains("config.a:") && complaints[1].contains("config.b:"), "{complaints:?}");
     }
 
     #[test]
