@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ottla_env::{fs, planted};
 
 use crate::access::Access;
-use crate::batch_scan::{BatchAt, read_batch};
+use crate::batch_scan::read_batch;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::file_names::{INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, offset_file, parse_offset_file};
@@ -90,6 +90,11 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     if let Some(reason) = &broken {
         tracing::warn!(path = %epochs_path.display(), reason, "leader epochs are read from the batches again");
     }
+    let start = plan.log_start_offset.max(segments.first().map_or(0, |segment| segment.base_offset()));
+    if broken.is_none() {
+        // Before a scan adds what it comes by.
+        note_missing_epochs(&segments, &[start, plan.recovery_point - 1], start, &mut epochs, &epochs_path)?;
+    }
     let mut report = RecoveryReport::default();
     let from = if broken.is_some() { 0 } else { plan.recovery_point };
     if (!plan.clean_shutdown && !planted::is("nothing is scanned after a crash")) || broken.is_some() {
@@ -102,7 +107,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     }
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
-    note_missing_epochs(plan, &segments, log_start_offset, &mut epochs, &epochs_path)?;
+    note_missing_epochs(&segments, &[log_end_offset - 1], log_start_offset, &mut epochs, &epochs_path)?;
     if epochs.truncate_from_end(log_end_offset) {
         tracing::warn!(path = %epochs_path.display(), log_end_offset,
             "leader epochs begin behind the end of the log: records were cut off, or lost, since they were noted");
@@ -126,36 +131,23 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
 }
 
-/// Reads the leader epochs from the heads of the batches if the file does not know that of the first or of the last: it is
-/// gone, or an older copy. A follower would be told to cut what both have.
+/// Reads the leader epochs from the heads of the batches if the file does not know that of the batch at one of `offsets`: it
+/// is gone, or an older copy. A follower would be told to cut what both have.
 fn note_missing_epochs(
-    plan: &Plan<'_>,
     segments: &Segments,
+    offsets: &[i64],
     log_start_offset: i64,
     epochs: &mut LeaderEpochCache,
     path: &Path,
 ) -> Result<(), StorageError> {
-    let is_known = |at: Option<BatchAt>| {
-        at.is_none_or(|at| {
-            let (epoch, offset) = (at.header.partition_leader_epoch, at.header.last_offset());
-            epoch < 0 || epochs.epoch_at(offset).is_some_and(|known| known >= epoch)
-        })
-    };
-    let has_batches = |segment: &&Arc<Segment>| segment.size() > 0;
-    let first = segments.from(log_start_offset).find(has_batches);
-    let last = segments.from(log_start_offset).rev().find(has_batches);
-    let batch = |segment: Option<&Arc<Segment>>, offset: fn(&Segment, i64) -> i64| match segment {
-        Some(segment) => segment.head_at(offset(segment, log_start_offset)),
-        None => Ok(None),
-    };
-    // And of the last that no scan comes by after a crash.
-    let synced = segments.floor(plan.recovery_point - 1).filter(has_batches);
-    let synced = match synced {
-        Some(segment) if plan.recovery_point > log_start_offset => segment.head_at(plan.recovery_point - 1)?,
-        Some(_) | None => None,
-    };
-    let ends = [batch(first, |_, start| start)?, batch(last, |it, _| it.next_offset() - 1)?, synced];
-    if ends.into_iter().all(is_known) {
+    let mut known = true;
+    for offset in offsets {
+        let Some(segment) = segments.floor(*offset).filter(|segment| segment.size() > 0) else { continue };
+        let Some(at) = segment.head_at(*offset)? else { continue };
+        let (epoch, offset) = (at.header.partition_leader_epoch, at.header.last_offset());
+        known &= epoch < 0 || epochs.epoch_at(offset).is_some_and(|known| known >= epoch);
+    }
+    if known {
         return Ok(());
     }
     tracing::warn!(path = %path.display(), "the file lacks leader epochs that batches have; they are read from the batches");

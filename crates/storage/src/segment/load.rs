@@ -105,10 +105,16 @@ impl Segment {
         self.size.store(size, Ordering::Release);
     }
 
-    /// The last indexed batch that ends below `offset`, if the indexes can be trusted that far.
+    /// The last indexed batch but one that ends below `offset`, if the indexes can be trusted that far. The last one may say
+    /// that it stands at another offset, which no checksum covers; a scan that began behind it would believe it.
     pub(crate) fn indexed_below(&self, offset: i64) -> Result<Option<BatchAt>, StorageError> {
         self.offsets.keep_ascending(self.size())?;
-        let Some(entry) = self.offsets.floor(offset - 1, Access::MayWait)? else { return Ok(None) };
+        let Some(last) = self.offsets.floor(offset - 1, Access::MayWait)? else { return Ok(None) };
+        let before = match last.position.checked_sub(1) {
+            Some(before) => self.offsets.floor_position(before, Access::MayWait)?,
+            None => None,
+        };
+        let Some(entry) = before else { return Ok(None) };
         let file = self.file()?;
         if !self.is_true(&file, &entry, self.size(), Access::MayWait)? {
             return Ok(None);

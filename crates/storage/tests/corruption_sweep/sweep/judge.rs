@@ -131,7 +131,9 @@ fn aborted(seen: &Seen, written: &Written) -> Option<(i64, i64)> {
         let overlap = |t: &&Aborted| t.marker >= *from && t.first < *to;
         let all: Vec<_> = written.aborted.iter().filter(overlap).collect();
         let is_it = |t: &Aborted, (first, producer_id): (i64, i64)| {
-            producer_id == t.producer_id && (t.first..=first_left(seen, t)).contains(&first)
+            // Where the marker before is lost, it seems to begin with the transaction before.
+            let earlier = Aborted { first, producer_id, marker: t.first };
+            producer_id == t.producer_id && first <= first_left(seen, t) && batches_of(seen, &earlier).next().is_none()
         };
         let is_left = |t: &Aborted| seen.batches.contains_key(&t.marker) && has_data(seen, t, *from, *to);
         let missing = all.iter().any(|t| is_left(t) && !told.iter().any(|told| is_it(t, *told)));
@@ -144,7 +146,7 @@ fn aborted(seen: &Seen, written: &Written) -> Option<(i64, i64)> {
 
 /// The batches of a transaction that are there.
 fn batches_of<'a>(seen: &'a Seen, of: &'a Aborted) -> impl Iterator<Item = (i64, BatchHeader)> + 'a {
-    let batches = seen.batches.range(of.first..of.marker);
+    let batches = seen.batches.range(of.first..of.marker.max(of.first));
     let headers = batches.filter_map(|(base, batch)| Some((*base, BatchHeader::read(batch).ok()?)));
     headers.filter(|(_, header)| header.producer_id == of.producer_id)
 }
