@@ -77,6 +77,8 @@ pub(crate) struct Loaded {
     pub(crate) producers: ProducerState,
     pub(crate) snapshots: SnapshotFiles,
     pub(crate) epochs: LeaderEpochCache,
+    /// They are not those of the file.
+    pub(crate) epochs_changed: bool,
     pub(crate) report: RecoveryReport,
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     if let Some(reason) = &broken {
         tracing::warn!(path = %epochs_path.display(), reason, "leader epochs are read from the batches again");
     }
+    let epochs_of_file = epochs.clone();
     let start = plan.log_start_offset.max(segments.first().map_or(0, |segment| segment.base_offset()));
     if broken.is_none() {
         // Before a scan adds what it comes by.
@@ -114,7 +117,7 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     }
     epochs.truncate_from_start(log_start_offset);
     // Of what was scanned, the markers behind the recovery point are noted again.
-    let scanned_from = if plan.clean_shutdown { rescanned } else { Some(0) };
+    let scanned_from = if plan.clean_shutdown && broken.is_none() { rescanned } else { Some(0) };
     let trusted = scanned_from.map_or(log_end_offset, |from| plan.recovery_point.max(from).min(log_end_offset));
     let trusted = if planted::is("a snapshot of what was lost is believed") { log_end_offset } else { trusted };
     let unsound = forget_unsound_aborted(plan, &segments, &files)?;
@@ -128,7 +131,18 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     // What recovery read is in the page cache at best; the owner's next flush makes it durable.
     let recovery_point = if plan.clean_shutdown { log_end_offset } else { plan.recovery_point.min(log_end_offset) };
     segments.iter().for_each(|segment| segment.close());
-    Ok(Loaded { segments, log_start_offset, log_end_offset, recovery_point, producers, snapshots, epochs, report })
+    let epochs_changed = broken.is_some() || epochs != epochs_of_file;
+    Ok(Loaded {
+        segments,
+        log_start_offset,
+        log_end_offset,
+        recovery_point,
+        producers,
+        snapshots,
+        epochs,
+        epochs_changed,
+        report,
+    })
 }
 
 /// Reads the leader epochs from the heads of the batches if the file does not know that of the batch at one of `offsets`: it
@@ -150,13 +164,19 @@ fn note_missing_epochs(
     if known {
         return Ok(());
     }
-    tracing::warn!(path = %path.display(), "the file lacks leader epochs that batches have; they are read from the batches");
-    let mut found = LeaderEpochCache::default();
+    let (mut found, mut unknown, mut whole) = (LeaderEpochCache::default(), 0, true);
     for segment in segments.from(log_start_offset) {
-        segment.each_head(|header| {
-            found.assign(header.partition_leader_epoch, header.base_offset);
+        whole &= segment.each_head(|header| {
+            let (epoch, offset) = (header.partition_leader_epoch, header.base_offset);
+            unknown += usize::from(epochs.epoch_at(offset).is_none_or(|known| known < epoch));
+            found.assign(epoch, offset);
         })?;
     }
+    // One batch alone may lie, since no checksum covers its epoch; and of what is damaged the file knows more.
+    if !epochs.entries().is_empty() && (unknown < 2 || !whole) {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), "the file lacks leader epochs that batches have; they are read from the batches");
     // A leader that has appended nothing yet.
     let latest = found.latest();
     for entry in epochs.entries() {

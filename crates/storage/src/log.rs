@@ -182,7 +182,7 @@ impl Log {
             appender: Mutex::new(Appender::new(producers)),
             segments: RwLock::new(loaded.segments),
             epochs: RwLock::new(loaded.epochs),
-            epochs_dirty: AtomicBool::new(!options.clean_shutdown),
+            epochs_dirty: AtomicBool::new(!options.clean_shutdown || loaded.epochs_changed),
             snapshots: loaded.snapshots,
             deleted: AtomicBool::new(false),
             names_dirty: AtomicBool::new(true),

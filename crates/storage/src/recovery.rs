@@ -36,7 +36,7 @@ pub(crate) fn recover(
     report: &mut RecoveryReport,
 ) -> Result<(), StorageError> {
     let all: Vec<_> = segments.iter().cloned().collect();
-    let mut last_epoch = -1;
+    let (mut last_epoch, known) = (-1, epochs.clone());
     for (n, segment) in all.iter().enumerate() {
         // Until it is scanned, the end of a closed segment is where the next begins, and that of the last is not known. One
         // that ends at the recovery point is looked at: a crash may have brought back what was cut off or made behind it.
@@ -44,7 +44,7 @@ pub(crate) fn recover(
             continue;
         }
         let next = all.get(n + 1);
-        let whole = scan(plan, segment, next, scope, epochs, &mut last_epoch, report)?;
+        let whole = scan(plan, segment, next, scope, (&known, &mut *epochs), &mut last_epoch, report)?;
         if whole && next.is_none_or(|next| follows(plan, scope.durable, segment, next)) {
             if next.is_some() {
                 // No flush comes by here again. Kafka takes a time index without entries for one of a segment as young as
@@ -74,6 +74,16 @@ fn is_leftover(at: &BatchAt, durable: i64, last_epoch: i32) -> bool {
     at.header.base_offset >= durable && at.header.partition_leader_epoch < last_epoch
 }
 
+/// The leader epoch of a batch, by which those behind it are judged. No checksum covers it: of what was on the device, the file
+/// of epochs is believed where it knows a lower one. One flipped bit would make leftovers of all that was appended since.
+fn credible_epoch(known: &LeaderEpochCache, at: &BatchAt, durable: i64) -> i32 {
+    let (epoch, offset) = (at.header.partition_leader_epoch, at.header.base_offset);
+    match known.epoch_at(offset) {
+        Some(known) if offset < durable => known.min(epoch),
+        Some(_) | None => epoch,
+    }
+}
+
 /// How a scan ended.
 enum Scanned {
     /// At the file's end.
@@ -90,7 +100,7 @@ fn scan(
     segment: &Segment,
     next: Option<&Arc<Segment>>,
     scope: Scope,
-    epochs: &mut LeaderEpochCache,
+    (known, epochs): (&LeaderEpochCache, &mut LeaderEpochCache),
     last_epoch: &mut i32,
     report: &mut RecoveryReport,
 ) -> Result<bool, StorageError> {
@@ -98,11 +108,12 @@ fn scan(
     let bounds = plan.bounds(next.map(|next| next.base_offset()));
     let mut by_epoch = true;
     loop {
-        let known = if segment.base_offset() < scope.from { segment.indexed_below(scope.from)? } else { None };
-        let start = known.map_or(Start::of(segment, *last_epoch), |at| Start::behind(&at, *last_epoch));
+        let indexed = if segment.base_offset() < scope.from { segment.indexed_below(scope.from)? } else { None };
+        let behind = |at: BatchAt| Start::behind(&at, credible_epoch(known, &at, scope.durable).max(*last_epoch));
+        let start = indexed.map_or(Start::of(segment, *last_epoch), behind);
         let (mut epoch, mut found) = (start.epoch, epochs.clone());
         let start = Start { by_epoch, ..start };
-        let scanned = adopt(plan, segment, &start, size, scope, &mut found, &mut epoch)?;
+        let scanned = adopt(plan, segment, &start, size, scope, (known, &mut found), &mut epoch)?;
         report.bytes_scanned += segment.size() - start.position;
         let Scanned::Damaged { position, offset } = scanned else {
             (*last_epoch, *epochs) = (epoch, found);
@@ -136,7 +147,6 @@ impl Start {
     }
 
     fn behind(at: &BatchAt, epoch: i32) -> Self {
-        let epoch = at.header.partition_leader_epoch.max(epoch);
         Self { position: at.end(), offset: at.header.next_offset(), epoch, by_epoch: true }
     }
 }
@@ -148,7 +158,7 @@ fn adopt(
     start: &Start,
     size: u64,
     scope: Scope,
-    epochs: &mut LeaderEpochCache,
+    (known, epochs): (&LeaderEpochCache, &mut LeaderEpochCache),
     last_epoch: &mut i32,
 ) -> Result<Scanned, StorageError> {
     segment.rewind(start.position, start.offset, scope.durable)?;
@@ -156,13 +166,15 @@ fn adopt(
     let damaged = segment.damaged();
     let mut reader = BatchReader::new(&file, start.position, size);
     let (mut next_offset, mut before) = (start.offset, start.offset);
-    let may_follow = |at: &BatchAt, next_offset: i64, last_epoch: i32| {
+    // What the last batch says, credible or not: of two that contradict each other, a look at both tells which is damaged.
+    let mut stated_epoch = start.epoch;
+    let may_follow = |at: &BatchAt, next_offset: i64, last_epoch: i32, stated_epoch: i32| {
         let gap = at.header.base_offset > next_offset;
         let durable = at.header.base_offset < scope.durable;
         let may_have_gap = plan.compacted || at.position == 0 || durable;
         let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
         let leftover = is_leftover(at, scope.durable, last_epoch);
-        let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < last_epoch;
+        let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < stated_epoch;
         follows
             && (!gap || may_have_gap || (next_offset >= scope.durable && goes_on(&file, at, size)))
             && !leftover
@@ -181,10 +193,13 @@ fn adopt(
             Step::Batch(at) if at.end() == size && planted::is("the last batch is dropped at the start") => {
                 return Ok(Scanned::Torn);
             }
-            Step::Batch(at) if may_follow(&at, next_offset, *last_epoch) => {
-                *last_epoch = at.header.partition_leader_epoch;
+            Step::Batch(at) if may_follow(&at, next_offset, *last_epoch, stated_epoch) => {
+                stated_epoch = at.header.partition_leader_epoch;
+                *last_epoch = credible_epoch(known, &at, scope.durable);
                 (before, next_offset) = (next_offset, at.header.next_offset());
-                epochs.assign(at.header.partition_leader_epoch, at.header.base_offset);
+                if *last_epoch == stated_epoch {
+                    epochs.assign(*last_epoch, at.header.base_offset);
+                }
                 segment.adopt(&at, plan.config.index_interval_bytes)?;
             }
             Step::End => return Ok(Scanned::Whole),

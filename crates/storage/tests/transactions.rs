@@ -221,22 +221,23 @@ fn a_transaction_index_that_cannot_be_one_is_built_again() {
     }
 }
 
-/// An older copy of the recovery points makes a start look at the last segment even after a clean stop. That once dropped the
-/// segment's aborted transactions, which were then served as committed.
+/// An older copy of the recovery points makes a start look at the last segment even after a clean stop, a broken file of leader
+/// epochs at all of them. That once dropped aborted transactions, which were then served as committed.
 #[test]
 fn a_recovery_point_that_is_too_low_leaves_aborted_transactions_aborted() {
-    let temp = tempfile::tempdir().expect("a directory");
-    let mut pair = filled(temp.path());
-    pair.log.close().expect("closed");
-    let options = OpenOptions {
-        clean_shutdown: true,
-        recovery_point: 3,
-        high_watermark: pair.log.high_watermark(),
-        log_start_offset: 0,
-    };
-    pair.log = open(&pair.dir, &pair.config, options);
-    for offset in 0..pair.model.end() {
-        pair.check_read(offset, 500);
+    for (recovery_point, broken_epochs) in [(3, false), (3, true), (0, true)] {
+        let temp = tempfile::tempdir().expect("a directory");
+        let mut pair = filled(temp.path());
+        pair.log.close().expect("closed");
+        if broken_epochs {
+            fs::write_atomically(pair.log.path().join("leader-epoch-checkpoint"), b"broken").expect("written");
+        }
+        let high_watermark = pair.log.high_watermark();
+        let options = OpenOptions { clean_shutdown: true, recovery_point, high_watermark, log_start_offset: 0 };
+        pair.log = open(&pair.dir, &pair.config, options);
+        for offset in 0..pair.model.end() {
+            pair.check_read(offset, 500);
+        }
     }
 }
 

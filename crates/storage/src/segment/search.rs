@@ -68,14 +68,15 @@ impl Segment {
         }
     }
 
-    /// Looks at the head of each batch, up to what is damaged.
-    pub(crate) fn each_head(&self, mut look: impl FnMut(&BatchHeader)) -> Result<(), StorageError> {
+    /// Looks at the head of each batch, up to what is damaged; false if something is.
+    pub(crate) fn each_head(&self, mut look: impl FnMut(&BatchHeader)) -> Result<bool, StorageError> {
         let file = self.file()?;
         let mut scanner = self.scanner(&file, 0, self.size());
         loop {
             match scanner.next() {
                 Ok(Some(at)) => look(&at.header),
-                Ok(None) | Err(StorageError::NoBatch { .. }) => return Ok(()),
+                Ok(None) => return Ok(true),
+                Err(StorageError::NoBatch { .. }) => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
