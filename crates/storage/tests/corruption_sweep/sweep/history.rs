@@ -23,6 +23,8 @@ pub(crate) struct Aborted {
 pub(crate) struct Written {
     /// Each batch by its base offset.
     pub(crate) batches: BTreeMap<i64, Vec<u8>>,
+    /// What compaction has made of them, at one time or another.
+    pub(crate) compacted: BTreeMap<i64, Vec<Vec<u8>>>,
     pub(crate) aborted: Vec<Aborted>,
     /// Timestamps, in the order of offsets.
     pub(crate) times: Vec<(i64, i64)>,
@@ -140,7 +142,8 @@ impl Writer {
         let mut builder = BatchBuilder::new(BatchOptions::default());
         self.clock += 1_000;
         builder.append(self.clock, Some(b"after"), Some(b"all"), &[]);
-        let (mut batch, epoch) = (builder.build(), log.latest_epoch().unwrap_or(0).max(self.epoch));
+        // The controller counts the epochs, whatever the log says.
+        let (mut batch, epoch) = (builder.build(), self.epoch + 1);
         let appended = log.append_as_leader(&mut batch, epoch, AppendOrigin::Client, self.clock);
         log.set_high_watermark(log.log_end_offset());
         appended.map(|info| (info.first_offset, batch)).map_err(|error| error.to_string())

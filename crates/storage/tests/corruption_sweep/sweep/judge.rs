@@ -25,6 +25,8 @@ pub(crate) enum Difference {
     Aborted,
     /// The leader epochs are not those of the batches.
     Epochs,
+    /// Readers of committed records are let see less, or more.
+    LastStable,
 }
 
 /// Compares what was seen of a topic, of which everything below `durable` was on the device; `Err`: something was served that must never be.
@@ -41,6 +43,10 @@ pub(crate) fn judge(
     let mut differences = batches(topic, truth, seen, written, durable)?;
     if differences.is_empty() && seen.end == truth.end && epochs(seen) != epochs(truth) {
         differences.push(Difference::Epochs);
+    }
+    // Of a marker that is lost nobody knows.
+    if !differences.contains(&Difference::Lost) && seen.end == truth.end && seen.last_stable != truth.last_stable {
+        differences.push(Difference::LastStable);
     }
     if let Some(what) = by_time(seen)? {
         differences.push(what);
@@ -67,7 +73,8 @@ fn batches(topic: &str, truth: &Seen, seen: &Seen, written: &Written, durable: i
             other.len() == batch.len() && (0..batch.len()).all(|at| skip.contains(&at) || other[at] == batch[at])
         };
         let ever = || truth.batches.get(base).into_iter().chain(written.batches.get(base));
-        differences.push(if written.batches.get(base) == Some(batch) {
+        let earlier = || written.compacted.get(base).into_iter().flatten();
+        differences.push(if written.batches.get(base) == Some(batch) || earlier().any(|earlier| earlier == batch) {
             Difference::Back
         } else if ever().any(|other| same_but(12..16, other)) {
             Difference::BatchEpoch
@@ -89,17 +96,14 @@ fn batches(topic: &str, truth: &Seen, seen: &Seen, written: &Written, durable: i
     Ok(differences)
 }
 
-/// Each search by time should have found the first record that is served and not too old, or something that is told to be
-/// damaged before it.
+/// Each search by time should have found the first record that is served and not too old.
 fn by_time(seen: &Seen) -> Result<Option<Difference>, String> {
     let records = records(&seen.batches)?;
     for (time, found) in &seen.by_time {
         let right =
             records.iter().find(|(offset, stamp)| **offset >= seen.start && *stamp >= time).map(|(offset, _)| *offset);
-        let damaged = |offset: i64| seen.damaged.iter().any(|(from, to)| (*from..*to).contains(&offset));
         match found {
             Ok(found) if *found == right => {}
-            Ok(Some(found)) if damaged(*found) && right.is_none_or(|right| *found < right) => {}
             Err(_) if !seen.damaged.is_empty() => {}
             Ok(_) | Err(_) => return Ok(Some(Difference::Time)),
         }

@@ -17,6 +17,8 @@ pub(crate) type Range = (i64, i64);
 pub(crate) struct Seen {
     pub(crate) start: i64,
     pub(crate) end: i64,
+    /// Last stable offset.
+    pub(crate) last_stable: i64,
     pub(crate) batches: BTreeMap<i64, Vec<u8>>,
     /// Offsets that readers were told to be damaged.
     pub(crate) damaged: Vec<(i64, i64)>,
@@ -49,6 +51,7 @@ pub(crate) fn log(manager: &LogManager, topic: &str) -> Result<Arc<Log>, String>
 
 fn read(log: &Log, probes: &[i64]) -> Seen {
     let mut seen = Seen { start: log.log_start_offset(), end: log.log_end_offset(), ..Seen::default() };
+    seen.last_stable = log.last_stable_offset();
     // First, when nobody has looked at the bytes yet.
     let by_time = |time: &i64| match log.offset_for_timestamp(*time) {
         Ok(found) => (*time, Ok(found.map(|found| found.offset))),
@@ -131,11 +134,23 @@ fn last_of(base: i64, batch: &[u8]) -> i64 {
 /// Reads of committed records, from every batch.
 fn committed(log: &Log, seen: &mut Seen) {
     for base in seen.batches.keys() {
-        let Ok(info) = log.read_committed(*base, 400, true) else { continue };
-        let Some(slice) = info.slice else { break };
+        let slice =
+            log.read_committed((*base).max(seen.start), 400, true).map(|info| (info.slice, info.aborted_transactions));
+        let (slice, aborted) = match slice {
+            Ok((Some(slice), aborted)) => (slice, aborted),
+            // Damage may lie on the way to the batch's end.
+            Ok((None, _)) if *base >= seen.last_stable || last_of(*base, &seen.batches[base]) >= seen.last_stable => {
+                break;
+            }
+            other => {
+                seen.contradictions
+                    .push(format!("a read of committed records from {base}: {:?}", other.map(|_| "nothing")));
+                return;
+            }
+        };
         let bytes = slice.read().expect("whole");
         let to = batches(&bytes).flatten().last().map_or(*base, |(header, _)| header.next_offset());
-        let told = info.aborted_transactions.iter().map(|t| (t.first_offset, t.producer_id)).collect();
+        let told = aborted.iter().map(|t| (t.first_offset, t.producer_id)).collect();
         seen.aborted.push(((*base, to), told));
     }
 }

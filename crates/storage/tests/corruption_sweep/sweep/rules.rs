@@ -1,5 +1,7 @@
 //! Which outcome is right for which file and which damage.
 
+use std::collections::BTreeSet;
+
 use super::damage::{Damage, Harm, Kind};
 use super::fixture::TABLE;
 use super::judge::Difference;
@@ -12,26 +14,22 @@ pub(crate) enum Outcome {
     Harmless,
     /// Everything is there, and it was told what was mended.
     Mended,
-    /// Something is missing, and it was told.
-    Told,
+    /// Something differs, and it was told.
+    Told(BTreeSet<Difference>),
+    /// Something differs, and nobody can know: the format does not show it.
+    NotShown(BTreeSet<Difference>),
     /// The process did not start, with a sentence why.
     Refused(String),
-    /// Something is not as it was, and nobody can know: the format does not show it.
-    NotShown(Difference),
 }
 
 impl Outcome {
     pub(crate) fn of(differences: &[Difference], told: &Lines) -> Self {
-        // A line is no excuse for these: readers do not see it.
-        let served = [Difference::Time, Difference::Aborted];
-        if let Some(difference) = differences.iter().find(|difference| served.contains(difference)) {
-            return Self::NotShown(*difference);
-        }
-        match (differences.first(), told.is_empty()) {
-            (None, true) => Self::Harmless,
-            (None, false) => Self::Mended,
-            (Some(_), false) => Self::Told,
-            (Some(difference), true) => Self::NotShown(*difference),
+        let all: BTreeSet<_> = differences.iter().copied().collect();
+        match (all.is_empty(), told.is_empty()) {
+            (true, true) => Self::Harmless,
+            (true, false) => Self::Mended,
+            (false, false) => Self::Told(all),
+            (false, true) => Self::NotShown(all),
         }
     }
 }
@@ -39,17 +37,33 @@ impl Outcome {
 /// Whether a damage to a file may end so.
 pub(crate) fn is_right(harm: &Harm, outcome: &Outcome) -> bool {
     use Kind::*;
+    let known = not_shown(harm);
     match outcome {
-        Outcome::NotShown(difference) => not_shown(harm).contains(difference),
         // Nothing that a reader needs, or that cannot be found elsewhere.
         Outcome::Harmless => harm.kind != MetaProperties || harm.damage != Damage::Missing,
         Outcome::Mended => {
             !matches!(harm.kind, MetaProperties | Lock | Cleaned | DeletedFile | DeletedDirectory | StrayDirectory)
         }
-        Outcome::Told => {
-            matches!(harm.kind, Log | Swap | PartitionMetadata | LeaderEpochs | RecoveryPoints | LogStarts)
+        Outcome::Told(all) => all.iter().all(|one| told(harm.kind).contains(one) || known.contains(one)),
+        // A batch of a compacted log that has moved is not where it was.
+        Outcome::NotShown(all) if all.contains(&Difference::BatchOffset) => {
+            all.iter().all(|one| known.contains(one) || *one == Difference::Lost)
         }
+        Outcome::NotShown(all) => all.iter().all(|one| known.contains(one)),
         Outcome::Refused(_) => harm.kind == MetaProperties,
+    }
+}
+
+/// What may differ if it is told. Readers who get what they should not are no better off for a line in a log, so that times and
+/// aborted transactions are never among it; and records may be missing only where the file held them, or said which there are.
+fn told(kind: Kind) -> &'static [Difference] {
+    use Difference::*;
+    match kind {
+        Kind::Log | Kind::Swap => &[Lost, Back, Epochs, BatchEpoch],
+        Kind::PartitionMetadata => &[Lost, Epochs],
+        Kind::LogStarts => &[Lost, Back, Epochs],
+        Kind::LeaderEpochs => &[Epochs],
+        _ => &[],
     }
 }
 
@@ -62,7 +76,7 @@ fn not_shown(harm: &Harm) -> &'static [Difference] {
         // No checksum covers a batch's leader epoch and base offset; the neighbours contradict most changes of them.
         (Kind::Log, FlippedBit) if !compacted => &[BatchEpoch],
         // Compaction leaves gaps, and records that have newer ones behind them.
-        (Kind::Log | Kind::Swap, FlippedBit) => &[BatchEpoch, BatchOffset, Lost],
+        (Kind::Log | Kind::Swap, FlippedBit) => &[BatchEpoch, BatchOffset],
         (Kind::Log | Kind::Swap, CutOff | OlderCopy | Missing) if compacted => &[Lost, Back],
         // Retention removes the oldest segments.
         (Kind::Log, Missing) => &[Lost],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_storage::LogManager;
 
-use super::damage::harm;
+use super::damage::{Kind, harm};
 use super::files;
 use super::fixture::{self, Fixture, Image, ORDERS, TOPICS};
 use super::judge::{Difference, judge};
@@ -29,16 +29,22 @@ type Probes = BTreeMap<&'static str, Vec<i64>>;
 /// Makes a directory in `root` from the seed and damages it again and again.
 pub(crate) fn trials(seed: u64, root: &Path) -> Tally {
     let mut random = Random::new(seed);
-    let fixture = fixture::make(root, &mut random);
+    let mut fixture = fixture::make(root, &mut random);
     let probes = TOPICS.map(|topic| (topic, probes(&fixture, topic, &mut random))).into();
     let truths: Vec<Truth> = fixture.images.iter().map(|image| truth(root, image, &fixture, &probes)).collect();
+    for truth in &truths {
+        for (base, batch) in &truth.seen[fixture::TABLE].batches {
+            fixture.table.written.compacted.entry(*base).or_default().push(batch.clone());
+        }
+    }
     let mut tally = Tally::default();
     for _ in 0..TRIALS {
         let which = random.below(fixture.images.len());
         let (image, truth) = (&fixture.images[which], &truths[which]);
         let (harm, damaged) = harm(&image.files, &fixture.older, &mut random);
         files::put(root, &damaged);
-        let trial = Trial { root, fixture: &fixture, truth, probes: &probes, is_clean_end: random.below(2) == 0 };
+        let kind = Some(harm.kind);
+        let trial = Trial { root, fixture: &fixture, truth, probes: &probes, kind, is_clean_end: random.below(2) == 0 };
         let outcome = trial.run().unwrap_or_else(|wrong| panic!("{:?}, {harm}: {wrong}", image.how));
         assert!(is_right(&harm, &outcome), "{:?}, {harm}: {outcome:?}", image.how);
         tally.note(&harm, image.how, outcome);
@@ -83,7 +89,7 @@ fn truth(root: &Path, image: &Image, fixture: &Fixture, probes: &Probes) -> Trut
     drop(manager);
     for is_clean_end in [true, false] {
         files::put(root, &image.files);
-        let trial = Trial { root, fixture, truth: &truth, probes, is_clean_end };
+        let trial = Trial { root, fixture, truth: &truth, probes, kind: None, is_clean_end };
         let (differences, lines) = trial.both_processes().unwrap_or_else(|_| panic!("sound"));
         assert_eq!(differences, []);
         truth.lines.extend(lines);
@@ -108,6 +114,8 @@ struct Trial<'a> {
     fixture: &'a Fixture,
     truth: &'a Truth,
     probes: &'a Probes,
+    /// Of the file that is damaged.
+    kind: Option<Kind>,
     is_clean_end: bool,
 }
 
@@ -128,27 +136,39 @@ impl Trial<'_> {
     fn both_processes(&self) -> Result<(Vec<Difference>, Lines), Ended> {
         let (first, mut told) = lines::of(|| observe(self.root, self.probes));
         let (manager, view) = first.map_err(Ended::Refused)?;
-        let mut differences = self.judge(&view, |topic| self.truth.seen[topic].clone())?;
+        // What was not synced may be lost with its file, and with nothing else: the process was killed, not the power.
+        let holds_records = matches!(self.kind, Some(Kind::Log | Kind::Swap));
+        let durable = |topic: &str| if holds_records { self.truth.durable[topic] } else { self.truth.seen[topic].end };
+        let mut differences = self.judge(&view, |topic| self.truth.seen[topic].clone(), durable)?;
         let (after, more) = lines::of(|| self.go_on(manager, &view));
         told.extend(more);
         let after = after?;
         let (second, more) = lines::of(|| observe(self.root, self.probes));
         told.extend(more);
         let (_manager, again) = second.map_err(|refused| format!("the second start: {refused}"))?;
-        differences.extend(self.judge(&again, |topic| after[topic].clone())?);
+        differences.extend(self.judge(&again, |topic| after[topic].clone(), |topic| after[topic].end)?);
         Ok((differences, told))
     }
 
-    fn judge(&self, view: &View, truth: impl Fn(&str) -> Seen) -> Result<Vec<Difference>, String> {
+    fn judge(
+        &self,
+        view: &View,
+        truth: impl Fn(&str) -> Seen,
+        durable: impl Fn(&str) -> i64,
+    ) -> Result<Vec<Difference>, String> {
+        let is_replaced = self.kind == Some(Kind::PartitionMetadata);
         let mut differences = Vec::new();
         for (topic, seen) in view {
             match seen {
                 Ok(seen) => {
-                    let found =
-                        judge(topic, &truth(topic), seen, self.fixture.written(topic), self.truth.durable[topic]);
+                    let found = judge(topic, &truth(topic), seen, self.fixture.written(topic), durable(topic));
+                    if seen.end < durable(topic) && !is_replaced {
+                        return Err(format!("{topic} ends at {}, {} was on the device", seen.end, durable(topic)));
+                    }
                     differences.extend(found.map_err(|wrong| format!("{topic}: {wrong}"))?);
                 }
-                Err(_) => differences.push(Difference::Lost),
+                Err(_) if is_replaced || self.kind == Some(Kind::Swap) => differences.push(Difference::Lost),
+                Err(why) => return Err(format!("{topic} does not open: {why}")),
             }
         }
         Ok(differences)
@@ -176,7 +196,7 @@ impl Trial<'_> {
                 return Err(format!("{topic}: offset {offset} is given twice"));
             }
             seen.batches.insert(offset, batch);
-            seen.end = log.log_end_offset();
+            (seen.end, seen.last_stable) = (log.log_end_offset(), log.last_stable_offset());
             seen.epochs = log.epochs().iter().map(|entry| (entry.epoch, entry.start_offset)).collect();
             expected.insert(topic, seen);
         }
