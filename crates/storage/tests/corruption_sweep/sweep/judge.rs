@@ -137,7 +137,9 @@ fn aborted(seen: &Seen, written: &Written) -> Option<(i64, i64)> {
         let is_it = |t: &Aborted, (first, producer_id): (i64, i64)| {
             // Where the marker before is lost, it seems to begin with the transaction before.
             let earlier = Aborted { first, producer_id, marker: t.first };
-            producer_id == t.producer_id && first <= first_left(seen, t) && batches_of(seen, &earlier).next().is_none()
+            let lost = seen.damaged.iter().any(|(from, to)| *from < t.first && first < *to);
+            let alone = || batches_of(seen, &earlier).next().is_none();
+            producer_id == t.producer_id && first <= first_left(seen, t) && (lost || alone())
         };
         let is_left = |t: &Aborted| seen.batches.contains_key(&t.marker) && has_data(seen, t, *from, *to);
         let missing = all.iter().any(|t| is_left(t) && !told.iter().any(|told| is_it(t, *told)));
