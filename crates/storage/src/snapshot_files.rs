@@ -29,11 +29,28 @@ impl SnapshotFiles {
     ///
     /// It is not synced: a snapshot that a loss of power tears fails its checksum, and the one before serves.
     pub(crate) fn write(&self, offset: i64, bytes: &[u8], is_base: impl Fn(i64) -> bool) -> Result<(), StorageError> {
+        self.put(offset, bytes, is_base, false)
+    }
+
+    /// As [`Self::write`], and what is in it is synced; its name is with the next sync of the log's directory.
+    pub(crate) fn write_synced(
+        &self,
+        offset: i64,
+        bytes: &[u8],
+        is_base: impl Fn(i64) -> bool,
+    ) -> Result<(), StorageError> {
+        self.put(offset, bytes, is_base, true)
+    }
+
+    fn put(&self, offset: i64, bytes: &[u8], is_base: impl Fn(i64) -> bool, sync: bool) -> Result<(), StorageError> {
         let name = offset_file(offset, SNAPSHOT);
         let temporary = self.folder.file(&format!("{name}{TEMPORARY}"));
         let file = File::create(&temporary).map_err(StorageError::Open)?;
         file.set_len(0)?;
         file.write_all_at(bytes, 0)?;
+        if sync {
+            file.sync_data()?;
+        }
         fs::rename(temporary, self.folder.file(&name))?;
         let mut offsets = self.offsets.lock();
         offsets.insert(offset);

@@ -70,13 +70,14 @@ fn the_directory_that_metadata_names_is_taken() {
     let made = manager.create_all(vec![
         wanted(2, Placement::In(FIRST)),
         wanted(3, unknown),
+        wanted(6, Placement::Unnoted),
         wanted(4, Placement::In(SECOND)),
         wanted(5, Placement::Anywhere),
     ]);
-    for refused in &made[..2] {
+    for refused in &made[..3] {
         assert!(matches!(refused, Err(StorageError::Offline { .. })), "it may lie there: {refused:?}");
     }
-    assert_eq!((dir_of(&made[2]), dir_of(&made[3])), (SECOND, SECOND));
+    assert_eq!((dir_of(&made[3]), dir_of(&made[4])), (SECOND, SECOND));
 }
 
 /// The directory is gone from under the process, which nobody has noticed yet.

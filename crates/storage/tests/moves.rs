@@ -4,8 +4,10 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use ottla_env::{fs, time};
+use ottla_env::{fs, task, time};
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::BatchOptions;
 use ottla_storage::{
@@ -31,7 +33,13 @@ impl Disks {
     fn manager(&self, config: &Arc<LogConfig>) -> Arc<LogManager> {
         let config = Arc::clone(config);
         let config_of = Box::new(move |_: &str| Arc::clone(&config));
-        LogManager::open(LogManagerOptions { config_of, ..options(&[self.a.path(), self.b.path()]) }).expect("opened")
+        let often = LogManagerOptions { high_watermark_checkpoint_interval_ms: 10, ..LogManagerOptions::default() };
+        LogManager::open(LogManagerOptions {
+            config_of,
+            dirs: vec![self.a.path().into(), self.b.path().into()],
+            ..often
+        })
+        .expect("opened")
     }
 }
 
@@ -103,6 +111,8 @@ fn a_log_moves_with_all_that_is_known_of_it() {
     assert_eq!(noted(disks.a.path(), "log-start-offset-checkpoint"), None, "it says nothing of it any more");
     assert_eq!(noted(disks.b.path(), "log-start-offset-checkpoint"), Some(5));
     assert_eq!(noted(disks.b.path(), "replication-offset-checkpoint"), Some(moved.high_watermark()));
+    let synced = noted(disks.b.path(), "recovery-point-offset-checkpoint");
+    assert_eq!(synced, Some(moved.flushed_offset()), "else a kill makes all of it count as not synced");
 
     let after = (seen(&moved), bytes(&moved));
     drop((log, future, moved, manager));
@@ -129,6 +139,86 @@ fn a_copy_without_its_log_is_the_log() {
     assert!(manager.futures().is_empty());
 }
 
+/// A directory of partition 0 that an earlier topic of the name has left, which has records.
+fn leave_another_topics(dir: &Path, like: &Log) {
+    let left = dir.join("orders-0");
+    fs::create_dir_all(&left).expect("made");
+    let metadata = fs::read_to_string(like.path().join("partition.metadata")).expect("read");
+    let other = metadata.replace(&topic_id().to_string(), &Uuid([9; 16]).to_string());
+    assert_ne!(other, metadata);
+    fs::write_atomically(left.join("partition.metadata"), other).expect("written");
+    let records = fs::read(like.path().join("00000000000000000000.log")).expect("read");
+    fs::write_atomically(left.join("00000000000000000000.log"), records).expect("written");
+}
+
+/// It was found when the log had been renamed away already: the next start took it for the log, and removed the copy.
+#[test]
+fn what_has_the_name_that_the_copy_takes_is_set_aside() {
+    let (disks, config) = (Disks::new(), small(300));
+    let (manager, log) = filled(&disks, &config);
+    leave_another_topics(disks.b.path(), &log);
+    let before = bytes(&log);
+    catch_up(&begin(&manager), &log);
+    let moved = finish(&manager).expect("caught up");
+    assert_eq!(moved.path(), disks.b.path().join("orders-0"));
+    assert_eq!(names(disks.b.path(), "-stray"), 1);
+    drop((log, moved, manager));
+    let manager = disks.manager(&config);
+    let log = manager.get(TOPIC, 0).expect("there");
+    assert_eq!((log.topic_id(), bytes(&log)), (topic_id(), before));
+}
+
+/// A loss of power may bring back what was deleted, and between the two renames of the exchange the copy is all there is.
+#[test]
+fn a_log_of_another_topic_is_not_that_of_the_copy() {
+    let (disks, config) = (Disks::new(), small(300));
+    let (manager, log) = filled(&disks, &config);
+    let future = begin(&manager);
+    catch_up(&future, &log);
+    future.flush().expect("flushed");
+    leave_another_topics(disks.b.path(), &log);
+    let before = bytes(&log);
+    drop((log, future, manager));
+    let renamed = disks.a.path().join("orders-0.0123456789abcdef0123456789abcdef-delete");
+    fs::rename(disks.a.path().join("orders-0"), renamed).expect("renamed");
+    let manager = disks.manager(&config);
+    assert_eq!(manager.get(TOPIC, 0).expect("opened").topic_id(), Uuid([9; 16]));
+    manager.set_strays_aside(|log| log.topic_id() != topic_id());
+    let log = manager.create(TOPIC, 0, topic_id(), config).expect("the copy is taken");
+    assert_eq!((log.path(), bytes(&log)), (disks.b.path().join("orders-0"), before));
+}
+
+/// A cut, or records that are deleted, between two looks of the copier are no damage.
+#[test]
+fn a_log_that_loses_records_meanwhile_is_copied_on() {
+    let (disks, config) = (Disks::new(), small(300));
+    let (manager, log) = filled(&disks, &config);
+    let future = begin(&manager);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (copy, source, over) = (Arc::clone(&future), Arc::clone(&log), Arc::clone(&is_over));
+    let copier = task::thread("copier", move || {
+        while !over.load(Ordering::Acquire) {
+            copy.copy_from(&source, 300).expect("copied");
+        }
+    })
+    .expect("started");
+    for round in 0..100 {
+        for n in 0..4 {
+            append(&log, batch(2, &format!("round {round}, batch {n}")));
+        }
+        log.truncate_to(log.log_end_offset() - 6).expect("cut");
+        if round % 4 == 0 {
+            log.delete_records_before(log.log_end_offset() - 1).expect("deleted");
+            log.delete_old_segments(NOW).expect("removed");
+        }
+    }
+    is_over.store(true, Ordering::Release);
+    copier.join().expect("it hears of no error");
+    catch_up(&future, &log);
+    assert_eq!(bytes(&future), bytes(&log));
+    finish(&manager).expect("caught up");
+}
+
 /// While a directory is offline, its log may lie in there; but metadata that notes the copy's directory says otherwise.
 #[test]
 fn a_copy_waits_for_a_log_that_may_be_offline() {
@@ -141,13 +231,15 @@ fn a_copy_waits_for_a_log_that_may_be_offline() {
     fs::write_atomically(disks.a.path(), b"no directory").expect("written");
     let manager = disks.manager(&config);
     assert!(manager.get(TOPIC, 0).is_none() && manager.future(TOPIC, 0).is_some());
-    let wanted = |directory| {
-        let placement = Placement::In(directory);
+    let wanted = |placement| {
         vec![WantedLog { topic: TOPIC.into(), partition: 0, topic_id: topic_id(), config: small(300), placement }]
     };
-    let offline = manager.create_all(wanted(Uuid([1; 16]))).pop();
-    assert!(matches!(offline, Some(Err(StorageError::Offline { .. }))), "{offline:?}");
-    let taken = manager.create_all(wanted(Uuid([2; 16]))).pop().expect("one").expect("taken");
+    // It began an empty log, and removed the copy, where the metadata noted nothing.
+    for noted in [Placement::In(Uuid([1; 16])), Placement::Anywhere, Placement::Unnoted] {
+        let offline = manager.create_all(wanted(noted)).pop();
+        assert!(matches!(offline, Some(Err(StorageError::Offline { .. }))), "{noted:?}: {offline:?}");
+    }
+    let taken = manager.create_all(wanted(Placement::In(Uuid([2; 16])))).pop().expect("one").expect("taken");
     assert_eq!((taken.log_end_offset(), taken.is_future()), (24, false));
     fs::remove_file(disks.a.path()).expect("removed");
     fs::rename(&aside, disks.a.path()).expect("back");
@@ -307,5 +399,12 @@ fn leftovers_are_no_copies() {
     let manager = disks.manager(&config);
     assert_eq!(manager.futures().iter().map(|f| f.log_end_offset()).collect::<Vec<_>>(), [24]);
     assert!(!fs::exists(&shorter), "renamed, to be removed");
+    manager.start().expect("started");
+    let deadline = time::monotonic_ms() + 60_000;
+    while fs::exists(&half_made) {
+        assert!(time::monotonic_ms() < deadline, "it is removed");
+        time::sleep_thread(Duration::from_millis(10));
+    }
+    manager.stop(1).expect("stopped");
     assert!(!LogManager::can_move(&"t".repeat(249), 0));
 }

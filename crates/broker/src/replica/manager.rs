@@ -322,7 +322,13 @@ impl ReplicaManager {
     }
 
     /// Opens or makes the logs of all partitions that are ours and not held yet, in one go.
-    fn open_logs(&self, image: &MetadataImage, changed: &[&Arc<TopicImage>], topics: &Topics) -> Opened {
+    fn open_logs(
+        &self,
+        image: &MetadataImage,
+        changed: &[&Arc<TopicImage>],
+        topics: &Topics,
+        is_first: bool,
+    ) -> Opened {
         let (mut places, mut wanted) = (Vec::new(), Vec::new());
         for topic in changed {
             let previous = topics.by_id.get(&topic.id);
@@ -340,7 +346,7 @@ impl ReplicaManager {
                     partition: *index,
                     topic_id: topic.id,
                     config: Arc::clone(config),
-                    placement: placement(directory),
+                    placement: placement(directory, !is_first && !matches!(before, Some(Held::Offline))),
                 });
             }
         }
@@ -376,7 +382,7 @@ impl ReplicaManager {
         !registration.is_some_and(|registration| registration.replicas.contains(&self.config.node_id))
     }
 
-    fn follow(&self, changes: &TopicsDelta, image: &MetadataImage) {
+    fn follow(&self, changes: &TopicsDelta, image: &MetadataImage, is_first: bool) {
         let _one_at_a_time = self.changing.lock();
         let mut topics = Topics::clone(&self.topics.load());
         let gone: Vec<_> = changes.deleted.keys().filter_map(|id| topics.by_id.remove(id)).collect();
@@ -389,7 +395,7 @@ impl ReplicaManager {
             gone.iter().for_each(|topic| self.let_go(topic));
         }
         let changed: Vec<&Arc<TopicImage>> = changes.changed.keys().filter_map(|id| image.topics.by_id(*id)).collect();
-        let mut opened = self.open_logs(image, &changed, &topics);
+        let mut opened = self.open_logs(image, &changed, &topics, is_first);
         let mut left = Vec::new();
         for changed in changed {
             let previous = topics.by_id.get(&changed.id).map(|t| &**t);
@@ -422,8 +428,14 @@ impl ReplicaManager {
 }
 
 /// What a replica's directory in the metadata says of where its log goes if it is not found.
-fn placement(directory: Uuid) -> Placement {
-    if directory == Uuid::UNASSIGNED_DIRECTORY { Placement::Anywhere } else { Placement::In(directory) }
+///
+/// Apache Kafka takes what the first image says for new, too, and makes an empty log beside the one in an offline directory.
+fn placement(directory: Uuid, is_new: bool) -> Placement {
+    match directory {
+        Uuid::UNASSIGNED_DIRECTORY if is_new => Placement::Anywhere,
+        Uuid::UNASSIGNED_DIRECTORY => Placement::Unnoted,
+        noted => Placement::In(noted),
+    }
 }
 
 impl MetadataPublisher for ReplicaManager {
@@ -441,7 +453,7 @@ impl MetadataPublisher for ReplicaManager {
                 if is_first {
                     self.logs.set_strays_aside(|log| self.is_stray(log, image));
                 }
-                self.follow(changes, image);
+                self.follow(changes, image, is_first);
             });
         }
         if changes_broker(delta, self.config.node_id) {

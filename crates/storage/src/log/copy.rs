@@ -87,25 +87,37 @@ impl Log {
     /// # Errors
     /// When either log cannot be used, or the next part of `source` is damaged.
     pub fn copy_from(&self, source: &Self, max_bytes: u32) -> Result<Copied, CopyError> {
-        self.agree_with(source)?;
-        let (from, start) = (self.log_end_offset(), source.log_start_offset());
-        let found = source.read_verified(from, max_bytes, i64::MAX, true).map_err(CopyError::Read)?;
-        let copied = match found.slice {
-            None => {
-                self.end_at(found.log_end_offset)?;
-                Copied::CaughtUp
-            }
-            Some(slice) => {
-                let batches = slice.read().map_err(StorageError::from);
-                let batches = source.or_offline_if_broken(batches).map_err(CopyError::Read)?;
-                self.make_room_for(&batches, source)?;
-                self.append_as_follower(&batches)?;
-                Copied::Bytes(u64::from(slice.len))
+        let (start, copied) = loop {
+            let start = source.log_start_offset();
+            self.agree_with(source)?;
+            match self.copy_next(source, max_bytes) {
+                // What was read is no more, or half of it something else: that is no damage.
+                Err(CopyError::Read(_) | CopyError::Append(_)) if source.has_lost_since(start) => {}
+                copied => break (start, copied?),
             }
         };
         self.set_high_watermark(source.high_watermark());
         self.advance_log_start_offset(start.min(self.log_end_offset()))?;
         Ok(copied)
+    }
+
+    fn copy_next(&self, source: &Self, max_bytes: u32) -> Result<Copied, CopyError> {
+        let found = source.read_verified(self.log_end_offset(), max_bytes, i64::MAX, true).map_err(CopyError::Read)?;
+        let Some(slice) = found.slice else {
+            self.end_at(found.log_end_offset)?;
+            return Ok(Copied::CaughtUp);
+        };
+        let batches = slice.read().map_err(StorageError::from);
+        let batches = source.or_offline_if_broken(batches).map_err(CopyError::Read)?;
+        self.make_room_for(&batches, source)?;
+        self.append_as_follower(&batches)?;
+        Ok(Copied::Bytes(u64::from(slice.len)))
+    }
+
+    /// Whether it was cut, or its start raised from `start`, since its copy agreed with it: what was read may be no more.
+    fn has_lost_since(&self, start: i64) -> bool {
+        let _no_cut_under_way = self.appender.lock();
+        self.moving.cut_at.load(Ordering::Acquire) != UNCUT || self.log_start_offset() != start
     }
 
     /// Ends at `offset`, though there is nothing to copy up to there: in a compacted topic the power may have taken the end of a
@@ -200,6 +212,10 @@ impl Log {
         }
         self.take_over(source, &appender.producers)?;
         self.flush()?;
+        // Else the next process would take all of it for torn, where it is damaged, and not believe the producers.
+        let points = &self.folder.dir.recovery_points;
+        let noted = points.set(self.topic(), self.partition(), Some(self.flushed_offset()));
+        self.or_offline_unless_full(noted)?;
         let away = source.rename_replaced()?;
         self.become_current()?;
         Ok(Some(away))
@@ -235,10 +251,16 @@ impl Log {
             let raised = self.folder.dir.log_starts.raise(self.topic(), self.partition(), start);
             self.or_offline_unless_full(raised)?;
             self.advance_log_start_offset(start)?;
+            // All notes may have been written anew in between.
+            let raised = self.folder.dir.log_starts.raise(self.topic(), self.partition(), start);
+            self.or_offline_unless_full(raised)?;
         }
+        // A log that holds nothing up to its end is copied as one that begins there; the next process would say so, too.
+        self.advance_log_start_offset(self.first_segment_offset())?;
         self.note_cleaned_as(source)?;
         // Also if it is lower: an unclean start may have lowered that of the source alone.
-        self.high_watermark.store(source.high_watermark().min(self.log_end_offset()), Ordering::Release);
+        let high_watermark = source.high_watermark().min(self.log_end_offset()).max(self.log_start_offset());
+        self.high_watermark.store(high_watermark, Ordering::Release);
         // A follower's comes back only when it fetches again.
         let noted = self.folder.dir.high_watermarks.set(self.topic(), self.partition(), Some(self.high_watermark()));
         self.or_offline_unless_full(noted)?;
@@ -249,7 +271,8 @@ impl Log {
         drop(appender);
         if end > start {
             let snapshot = producer_snapshot::encode(producers);
-            let written = self.snapshots.write(end, &snapshot, |offset| self.is_base(offset));
+            // Of some producers no batch is left: no other file knows them.
+            let written = self.snapshots.write_synced(end, &snapshot, |offset| self.is_base(offset));
             self.or_offline_unless_full(written)?;
         }
         self.epochs.write().clone_from(&source.epochs.read());
@@ -265,8 +288,11 @@ impl Log {
         let dir = self.folder.dir.path();
         let path = dir.join(partition_dir(self.topic(), self.partition()));
         if fs::exists(&path) {
-            fs::rename(&path, dir.join(stray_dir(self.topic(), self.partition(), random::bytes16())))?;
+            let to = dir.join(stray_dir(self.topic(), self.partition(), random::bytes16()));
+            fs::rename(&path, &to)?;
             fs::sync_dir(dir)?;
+            tracing::warn!(from = %path.display(), to = %to.display(),
+                "a directory that has the name of a log that moves here is set aside; remove it when nobody misses it");
         }
         Ok(())
     }

@@ -51,6 +51,8 @@ impl Log {
         self.note_unstable(&appender);
         self.log_start_offset.fetch_min(offset, Ordering::AcqRel);
         self.log_end_offset.store(offset, Ordering::Release);
+        // Again: a copy that heard of it before may have read beyond since.
+        self.tell_copy_of_cut(offset);
         Ok(())
     }
 
@@ -106,6 +108,7 @@ impl Log {
         for at in [&self.log_start_offset, &self.high_watermark, &self.flushed_offset, &self.log_end_offset] {
             at.store(offset, Ordering::Release);
         }
+        self.tell_copy_of_cut(i64::MIN);
         Ok(())
     }
 
@@ -133,11 +136,15 @@ impl Log {
     /// When it lies above the log end, or cannot be noted.
     pub fn delete_records_before(&self, offset: i64) -> Result<(), StorageError> {
         self.check_log_start(offset)?;
-        if offset > self.log_start_offset() && !planted::is("deleted records are not noted") {
-            let raised = self.folder.dir.log_starts.raise(&self.topic, self.partition, offset);
-            self.or_offline_unless_full(raised)?;
+        if offset <= self.log_start_offset() || planted::is("deleted records are not noted") {
+            return self.advance_log_start_offset(offset);
         }
-        self.advance_log_start_offset(offset)
+        let note =
+            || self.or_offline_unless_full(self.folder.dir.log_starts.raise(&self.topic, self.partition, offset));
+        note()?;
+        self.advance_log_start_offset(offset)?;
+        // Again: all notes may have been written anew in between, with the start as it was.
+        note()
     }
 
     /// Raises the log start offset (a snapshot of the metadata log, a leader's log start). Segments wholly below go with the

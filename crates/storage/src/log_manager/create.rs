@@ -23,6 +23,8 @@ use crate::{parallel, partition_metadata};
 pub enum Placement {
     /// It is new: in the directory with the fewest.
     Anywhere,
+    /// It may have been here before, and nobody has noted where: as [`Self::Anywhere`], but not while a directory is offline.
+    Unnoted,
     /// In the directory of this id. If there is none, where [`Self::Anywhere`] would; but not while a directory is offline,
     /// because the log may lie in that one.
     In(Uuid),
@@ -125,6 +127,12 @@ impl LogManager {
         Ok(copy.inspect(|copy| copy.set_config(Arc::clone(&wanted.config))))
     }
 
+    /// Whether there is a copy of a log of that topic.
+    fn has_copy_of(&self, wanted: &WantedLog) -> bool {
+        let copy = self.future(&wanted.topic, wanted.partition);
+        copy.is_some_and(|copy| copy.topic_id() == wanted.topic_id)
+    }
+
     /// Chooses the directory, and counts the log there already so that the next one goes elsewhere.
     fn placed(&self, place: usize, wanted: WantedLog) -> Result<Job, StorageError> {
         let name = partition_dir(&wanted.topic, wanted.partition);
@@ -138,20 +146,22 @@ impl LogManager {
                 (preferred.map_or_else(|| self.directory_for(wanted.placement), Ok)?, options)
             }
         };
-        // Of whatever it was a copy: the log begins anew.
-        self.remove_future(&wanted.topic, wanted.partition)?;
+        // A copy of another topic's log. That of this one's stays until the log itself is open.
+        if !self.has_copy_of(&wanted) {
+            self.remove_future(&wanted.topic, wanted.partition)?;
+        }
         dir.count_log(1);
         Ok(Job { place, wanted, dir: Arc::clone(dir), options })
     }
 
     fn directory_for(&self, placement: Placement) -> Result<&Arc<LogDir>, StorageError> {
-        if let Placement::In(id) = placement {
-            if let Some(dir) = self.online().find(|dir| dir.directory_id() == id) {
-                return Ok(dir);
-            }
-            if let Some(offline) = self.dirs.iter().find_map(|dir| dir.check_online().err()) {
-                return Err(offline);
-            }
+        if let Placement::In(id) = placement
+            && let Some(dir) = self.online().find(|dir| dir.directory_id() == id)
+        {
+            return Ok(dir);
+        }
+        if placement != Placement::Anywhere {
+            self.all_online()?;
         }
         self.emptiest_dir().ok_or(StorageError::NoDirectory)
     }
@@ -160,6 +170,12 @@ impl LogManager {
     fn emptiest_dir(&self) -> Option<&Arc<LogDir>> {
         let open = self.online().filter(|dir| !dir.is_cordoned());
         open.min_by_key(|dir| dir.log_count()).or_else(|| self.online().next())
+    }
+
+    /// # Errors
+    /// That of a directory which is offline.
+    pub(super) fn all_online(&self) -> Result<(), StorageError> {
+        self.dirs.iter().try_for_each(|dir| dir.check_online())
     }
 
     pub(super) fn online(&self) -> impl Iterator<Item = &Arc<LogDir>> {
@@ -191,7 +207,8 @@ impl LogManager {
             match opened {
                 Ok(log) if log.dir().check_online().is_ok() => {
                     self.insert(&log);
-                    set(made, job.place, Ok(log));
+                    let gone = self.remove_future(&job.wanted.topic, job.wanted.partition);
+                    set(made, job.place, gone.map(|()| log));
                 }
                 outcome => {
                     job.dir.count_log(-1);

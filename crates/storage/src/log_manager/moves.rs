@@ -76,9 +76,10 @@ impl Replacement<'_> {
             }
         });
         let Some(away) = taken? else { return Ok(None) };
+        // In one of the two at any time: the notes of a log that is in neither are not written.
+        manager.insert(future);
         take(&mut manager.futures.write(), topic, partition);
         current.dir().count_log(-1);
-        manager.insert(future);
         if let Err(error) = forget_notes(current.dir(), topic, &[partition].into()) {
             tracing::warn!(%topic, partition, %error, "what was noted of a log that moved away stays noted");
         }
@@ -132,7 +133,7 @@ impl LogManager {
         dir: &Arc<LogDir>,
     ) -> Result<Option<Arc<Log>>, StorageError> {
         let _one_at_a_time = self.changing.lock();
-        self.dirs.iter().try_for_each(|dir| dir.check_online())?;
+        self.all_online()?;
         let current = self.get(topic, partition).ok_or(StorageError::NoDirectory)?;
         self.preferred.lock().take(current.topic(), partition);
         if Arc::ptr_eq(current.dir(), dir) {
@@ -199,6 +200,9 @@ impl LogManager {
 
     /// With `changing` held: takes the copy for a log that is not found, if it is of that topic and nothing says that the log
     /// lies elsewhere.
+    ///
+    /// # Errors
+    /// When the log may lie in a directory that is offline, or files cannot be changed.
     pub(super) fn take_copy(
         &self,
         topic: &str,
@@ -209,13 +213,13 @@ impl LogManager {
         let Some(future) = self.future(topic, partition).filter(|future| future.topic_id() == topic_id) else {
             return Ok(None);
         };
-        let all_online = || self.dirs.iter().all(|dir| dir.check_online().is_ok());
-        if future.dir().check_online().is_err() || (noted != Some(future.directory_id()) && !all_online()) {
-            return Ok(None);
+        future.dir().check_online()?;
+        if noted != Some(future.directory_id()) {
+            self.all_online()?;
         }
         put_in_place(&future, &self.dirs)?;
-        take(&mut self.futures.write(), topic, partition);
         self.insert(&future);
+        take(&mut self.futures.write(), topic, partition);
         Ok(Some(future))
     }
 }
@@ -250,6 +254,8 @@ pub(super) fn sort_copies(logs: &mut Logs, copies: Vec<Arc<Log>>, dirs: &[Arc<Lo
     for copy in longest(copies) {
         let (topic, partition) = (Arc::clone(copy.topic()), copy.partition());
         let current = logs.get(&topic).and_then(|partitions| partitions.get(&partition));
+        // What a loss of power brought back of another topic of that name is not its log.
+        let current = current.filter(|current| current.topic_id() == copy.topic_id());
         if current.is_some_and(|current| Arc::ptr_eq(current.dir(), copy.dir())) {
             remove(&copy);
             continue;
@@ -288,7 +294,7 @@ fn longest(copies: Vec<Arc<Log>>) -> Vec<Arc<Log>> {
     for copy in copies {
         let key = (Arc::clone(copy.topic()), copy.partition());
         match kept.remove(&key) {
-            Some(other) if other.log_end_offset() >= copy.log_end_offset() => {
+            Some(other) if length(&other) >= length(&copy) => {
                 remove(&copy);
                 kept.insert(key, other);
             }
@@ -299,6 +305,11 @@ fn longest(copies: Vec<Arc<Log>>) -> Vec<Arc<Log>> {
         }
     }
     kept.into_values().collect()
+}
+
+/// The recovery point is that of both: what it promises counts for each, though one may hold nothing of it.
+fn length(copy: &Log) -> (i64, u64) {
+    (copy.log_end_offset(), copy.size_bytes())
 }
 
 fn remove(copy: &Log) {

@@ -320,6 +320,19 @@ impl Part {
         transactions::replay(&self.batches)
     }
 
+    /// A copy of a log that holds nothing up to its end begins there.
+    fn holds_nothing_before(&self, start: i64) -> bool {
+        let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
+        was_compacted && !self.from(self.start).iter().any(|b| b.header.base_offset < start)
+    }
+
+    /// It has moved, and begins there now.
+    pub(crate) fn begins_at(&mut self, start: i64) {
+        assert!(start == self.start || start > self.start && self.holds_nothing_before(start), "it begins at {start}");
+        self.start = start;
+        self.high_watermark = self.high_watermark.max(start);
+    }
+
     /// After an unclean start: takes over what the log holds now, having checked that it may.
     ///
     /// Below some offset nothing may be missing: all of the log after a kill, what was flushed after a power cut. From there
@@ -336,9 +349,7 @@ impl Part {
         // An empty log may take up a log start that was noted once.
         let latest = if start == end { self.latest_start.max(self.start) } else { self.start.min(end.max(kept)) };
         let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
-        // A copy of a log that holds nothing up to its end begins there.
-        let holds_nothing = was_compacted && !self.from(self.start).iter().any(|b| b.header.base_offset < start);
-        assert!(start <= latest || holds_nothing, "the log starts at {start}, not {}", self.start);
+        assert!(start <= latest || self.holds_nothing_before(start), "the log starts at {start}, not {}", self.start);
         assert!(end >= kept, "the log ends at {end}, though {kept} was promised");
         let found = read_all(log, start);
         let rules = self.rules();

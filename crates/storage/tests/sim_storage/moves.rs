@@ -34,6 +34,7 @@ impl Run {
                 let finished = self.heard(finished.map_err(CopyError::from));
                 if let Some(finished) = finished {
                     note(&format!("it moved to {}", future.dir().path().display()));
+                    self.parts[at].begins_at(future.log_start_offset());
                     assert!(finished.is_some_and(|log| Arc::ptr_eq(&log, &future)), "nothing came between");
                 }
                 return;
