@@ -176,7 +176,7 @@ fn adopt(
         let leftover = is_leftover(at, scope.durable, last_epoch);
         let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < stated_epoch;
         follows
-            && (!gap || may_have_gap || (next_offset >= scope.durable && goes_on(&file, at, size)))
+            && (!gap || may_have_gap || (next_offset >= scope.durable && !is_refuted(&file, at, next_offset, size)))
             && !leftover
             && !wrong_epoch
     };
@@ -215,12 +215,14 @@ fn adopt(
     }
 }
 
-/// Whether the log goes on behind a batch, so that the gap before it is one: a follower appends gaps when its leader was
-/// compacted once. A batch whose offset, which no checksum covers, has changed is not followed by one that fits.
-fn goes_on(file: &File, at: &BatchAt, size: u64) -> bool {
+/// Whether the gap before a batch is none, but its offset, which no checksum covers, has changed: then the next batch stands
+/// where it would without the gap. Anything else says nothing: a follower appends gaps when its leader was compacted once,
+/// and of a batch behind one that was synced the power may have taken the offset alone.
+fn is_refuted(file: &File, at: &BatchAt, next_offset: i64, size: u64) -> bool {
+    let truly_next = next_offset + i64::from(at.header.last_offset_delta) + 1;
     match BatchReader::new(file, at.end(), size).next() {
-        Ok(Step::Batch(next)) => next.header.base_offset >= at.header.next_offset(),
-        Ok(Step::End | Step::Broken) | Err(_) => true,
+        Ok(Step::Batch(next)) => next.header.base_offset == truly_next,
+        Ok(Step::End | Step::Broken) | Err(_) => false,
     }
 }
 

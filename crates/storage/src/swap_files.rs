@@ -23,6 +23,11 @@ pub(crate) fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, Storage
     let found = list(folder)?;
     let is_leftover = |name: &str| [DELETED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix));
     let leftovers: Vec<_> = found.keys().filter(|name| is_leftover(name)).cloned().collect();
+    if leftovers.iter().any(|name| name.ends_with(DELETED)) {
+        // The process that renamed a segment away may have died before it had synced that: the old name could come back,
+        // when nothing here tells any more that it had gone.
+        sync(folder)?;
+    }
     remove(folder, &leftovers)?;
     if found.keys().any(|name| name.ends_with(CLEANED) || name.ends_with(SWAP)) {
         undo(folder, &found)?;

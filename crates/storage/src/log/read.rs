@@ -155,9 +155,9 @@ impl Log {
             check_damage(&current, fetch_offset)?;
             match found {
                 Ok(Found::Slice(slice, _))
-                    if slice.len < wanted.max_bytes
-                        && self.segments.read().after(current.base_offset()).is_some_and(|next| next.size() > 0)
-                        && planted::is("what is left of the budget goes to the next segment") =>
+                    if planted::is("what is left of the budget goes to the next segment")
+                        && slice.len < wanted.max_bytes
+                        && self.segments.read().after(current.base_offset()).is_some_and(|next| next.size() > 0) =>
                 {
                     segment = self.segments.read().after(current.base_offset()).cloned();
                 }

@@ -1,6 +1,6 @@
 //! The segment's part in transactions: those whose ABORT marker lies in it.
 
-use ottla_env::planted;
+use ottla_env::{fs, planted};
 
 use super::Segment;
 use crate::access::Access;
@@ -37,6 +37,19 @@ impl Segment {
     /// Forgets the aborted transactions of the whole segment, to note them again.
     pub(crate) fn forget_aborted(&self) -> Result<(), StorageError> {
         self.aborted.remove()
+    }
+
+    /// Drops the aborted transactions whose markers lie behind `offset`, as recovery does. Synced at once: nobody syncs an
+    /// index that holds nothing, and what came back later would be believed. Also if nothing goes: an earlier process may
+    /// have cut it, and have died before it had synced that.
+    pub(super) fn cut_aborted(&self, offset: i64) -> Result<(), StorageError> {
+        let file = self.aborted.file();
+        if self.aborted.is_empty() && !fs::exists(file.path()) {
+            return Ok(());
+        }
+        let keep = self.aborted.all()?.iter().take_while(|aborted| aborted.last_offset < offset).count();
+        file.truncate(keep as u64)?;
+        file.sync_written()
     }
 
     /// Writes what of the transaction index is in memory only.

@@ -69,7 +69,7 @@ impl Segment {
         self.times.keep_ascending()?;
         self.offsets.truncate_to_position(position)?;
         self.times.truncate_to_offset(offset)?;
-        self.aborted.truncate_to_offset(recovery_point)?;
+        self.cut_aborted(recovery_point)?;
         self.size.store(position, Ordering::Release);
         self.next_offset.store(offset, Ordering::Release);
         self.integrity.sound_from(position);

@@ -205,9 +205,10 @@ impl<'a> Walk<'a> {
         if let Some(last) = self.last
             && self.bounds.next_segment.is_none()
             && last.header.base_offset > self.before.next_offset
-            && last.header.next_offset() > self.bounds.given
+            && (self.before.next_offset + 1..last.header.next_offset()).contains(&self.bounds.given)
         {
-            // No batch follows that could contradict it, but offsets are missing before it that were not given behind it.
+            // No batch follows that could contradict it, but offsets are missing before it that were given, and it ends
+            // beyond them. If none is known to have been given there, the gap may be a leader's.
             self.after = self.before;
             self.damage(last.position, "its offset lies beyond the end of the log");
         }

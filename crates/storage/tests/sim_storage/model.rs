@@ -6,9 +6,10 @@
 //!                                                lost by a power cut
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ottla_env::fs;
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{self, BatchHeader};
 use ottla_storage::{Log, LogConfig};
@@ -355,7 +356,14 @@ impl Part {
         let rules = self.rules();
         let may_be_gone = |batch: &Batch| batch.is_gone || rules.as_ref().is_some_and(|rules| rules.may_vanish(batch));
         let tolerant = power_cut && was_compacted;
-        let (mut next, mut epoch, mut forgotten_to) = (start, i32::MIN, 0);
+        let bases = segment_bases(log);
+        // What compaction may leave cannot be told from what was lost between two segments, if that was not promised: from
+        // somewhere in a segment up to its end, behind which the next one begins.
+        let may_be_lost = |batch: &Batch, before: i64| {
+            let is_end_of_segment = bases.range(batch.header.next_offset()..=before).next().is_some();
+            tolerant && batch.header.base_offset >= kept && is_end_of_segment
+        };
+        let (mut next, mut epoch, mut forgotten_to, mut lost_from) = (start, i32::MIN, 0, end);
         let mut adopted: Vec<Batch> = Vec::with_capacity(found.len());
         for bytes in found {
             let header = BatchHeader::read(&bytes).expect("a batch");
@@ -368,10 +376,10 @@ impl Part {
             // What is gone because it is below the log start may have gone in part.
             let reached = next.max(self.start);
             let between = self.batches.iter().filter(|b| (reached..first).contains(&b.header.base_offset));
-            // What compaction may leave cannot be told from what was lost between two segments, if that was not promised.
-            let is_let_pass = |batch: &&Batch| may_be_gone(batch) || (tolerant && batch.header.base_offset >= kept);
-            let is_hole = first > reached && batch.after > reached && !between.clone().all(|b| is_let_pass(&b));
+            let lost = between.clone().filter(|batch| !may_be_gone(batch));
+            let is_hole = first > reached && batch.after > reached && !lost.clone().all(|b| may_be_lost(b, first));
             assert!(!is_hole, "offset {next} is followed by {first}: a hole");
+            lost_from = lost.map(|batch| batch.header.base_offset).fold(lost_from, i64::min);
             let gone = between.filter(|batch| may_be_gone(batch));
             if tolerant {
                 // It may be the power that took them, and with them what was known of their producers.
@@ -383,15 +391,15 @@ impl Part {
             adopted.push(batch);
         }
         let mut missing = self.batches.iter().filter(|batch| (next..end).contains(&batch.header.base_offset));
-        let is_let_pass = |batch: &Batch| may_be_gone(batch) || (tolerant && batch.header.base_offset >= kept);
+        let is_let_pass = |batch: &Batch| may_be_gone(batch) || may_be_lost(batch, end);
         let is_open = next < end && (end <= self.start || (was_compacted && missing.all(is_let_pass)));
         assert!(next == end || is_open, "everything from {next} to {end} can be read");
         let first = adopted.first().map_or(end, |batch| batch.header.base_offset);
         self.batches.retain(|batch| batch.header.next_offset() <= start && batch.header.base_offset < first);
         self.batches.append(&mut adopted);
         self.epochs_from = self.epochs_from.max(self.start).max(forgotten_to);
-        if end < self.end {
-            self.forget_what_was_compacted(end);
+        if lost_from < self.end {
+            self.forget_what_was_compacted(lost_from);
         }
         (self.start, self.end) = (start, end);
         self.pass = None;
@@ -434,6 +442,12 @@ impl Part {
         self.cut = i64::MAX;
         self.ghosts.clear();
     }
+}
+
+/// Where its segments begin.
+fn segment_bases(log: &Log) -> BTreeSet<i64> {
+    let names = fs::read_dir(log.path()).expect("listed").into_iter().map(|entry| entry.name);
+    names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect()
 }
 
 /// Reads to the end, as a follower does: the batches.
