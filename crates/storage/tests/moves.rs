@@ -336,6 +336,23 @@ fn compaction_and_retention_leave_alone_what_moves() {
     assert!(checkpoint::read(&disks.a.path().join("cleaner-offset-checkpoint")).expect("read").is_empty());
 }
 
+/// Its log is damaged, say. What is left of the log must not grow without bounds until somebody asks again.
+#[test]
+fn a_move_that_is_given_up_ends() {
+    let (disks, config) = (Disks::new(), small(300));
+    let (manager, log) = filled(&disks, &config);
+    let first = begin(&manager);
+    manager.give_up(&first).expect("given up");
+    assert!(manager.futures().is_empty() && !log.is_moving());
+    assert_eq!((names(disks.b.path(), "-future"), names(disks.b.path(), "-delete")), (0, 1));
+    let second = begin(&manager);
+    manager.give_up(&first).expect("that was another");
+    assert!(log.is_moving());
+    manager.log_dirs()[0].set_offline("pulled out");
+    manager.give_up(&second).expect("nothing is done");
+    assert_eq!(names(disks.b.path(), "-future"), 1, "it may be all there is");
+}
+
 #[test]
 fn a_deleted_partition_takes_its_copy_along() {
     let (disks, config) = (Disks::new(), small(300));

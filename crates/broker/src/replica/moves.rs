@@ -230,11 +230,17 @@ impl ReplicaMoves {
         match future.copy_from(&log, max_bytes) {
             Ok(Copied::Bytes(bytes)) => Step::Copied(bytes),
             Ok(Copied::CaughtUp) => self.promote(partition, &future, promotion, noted),
-            Err(error) => after(&log, &future, &error),
+            Err(error) => self.after(&log, &future, &error),
         }
     }
 
-    fn promote(&self, partition: &Arc<Partition>, future: &Log, promotion: Promotion, noted: Option<Uuid>) -> Step {
+    fn promote(
+        &self,
+        partition: &Arc<Partition>,
+        future: &Arc<Log>,
+        promotion: Promotion,
+        noted: Option<Uuid>,
+    ) -> Step {
         let directory = future.directory_id();
         // A directory without an id cannot be told of.
         if !directory.is_zero() && noted != Some(directory) {
@@ -257,8 +263,29 @@ impl ReplicaMoves {
         match partition.replace_log(replacement) {
             Ok(true) => Step::Done,
             Ok(false) => Step::Copied(0),
-            Err(error) => after(&partition.log(), future, &CopyError::Storage(error)),
+            Err(error) => self.after(&partition.log(), future, &CopyError::Storage(error)),
         }
+    }
+
+    /// What follows from a failure.
+    fn after(&self, log: &Log, future: &Arc<Log>, error: &CopyError) -> Step {
+        let (topic, partition, to) = (log.topic(), log.partition(), future.dir().path().display());
+        if error.may_pass() {
+            tracing::warn!(%topic, partition, %to, %error, "a move to another log directory waits for space or descriptors");
+            return Step::Rests;
+        }
+        match error {
+            CopyError::Read(ReadError::Storage(StorageError::Deleted { .. }))
+            | CopyError::Storage(StorageError::Deleted { .. }) => {}
+            _ => {
+                tracing::error!(%topic, partition, %to, %error,
+                    "a move to another log directory is given up until it is asked for again");
+                if let Err(error) = self.logs.give_up(future) {
+                    tracing::error!(%topic, partition, %to, %error, "the copy of the log is left to the next start");
+                }
+            }
+        }
+        Step::Ended
     }
 
     /// False if the move was called off meanwhile.
@@ -268,22 +295,6 @@ impl ReplicaMoves {
         let known = known.filter(|known| Arc::ptr_eq(&known.partition, partition));
         known.map(|known| known.promotion = promotion).is_some()
     }
-}
-
-/// What follows from a failure.
-fn after(log: &Log, future: &Log, error: &CopyError) -> Step {
-    let (topic, partition, to) = (log.topic(), log.partition(), future.dir().path().display());
-    if error.may_pass() {
-        tracing::warn!(%topic, partition, %to, %error, "a move to another log directory waits for space or descriptors");
-        return Step::Rests;
-    }
-    match error {
-        CopyError::Read(ReadError::Storage(StorageError::Deleted { .. }))
-        | CopyError::Storage(StorageError::Deleted { .. }) => {}
-        _ => tracing::error!(%topic, partition, %to, %error,
-            "a move to another log directory is given up until it is asked for again or the next start"),
-    }
-    Step::Ended
 }
 
 /// The directory that metadata notes for this broker's replica.

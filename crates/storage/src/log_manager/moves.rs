@@ -167,6 +167,22 @@ impl LogManager {
         self.remove_future(topic, partition)
     }
 
+    /// Removes this copy of a log, which cannot be copied on, if the log itself is there and both directories are online: else
+    /// the copy may be all there is, and the next start looks. Compaction and retention of the log go on.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn give_up(&self, copy: &Arc<Log>) -> Result<(), StorageError> {
+        let _one_at_a_time = self.changing.lock();
+        let (topic, partition) = (copy.topic(), copy.partition());
+        let is_it = self.future(topic, partition).is_some_and(|future| Arc::ptr_eq(&future, copy));
+        let Some(current) = self.get(topic, partition).filter(|_| is_it) else { return Ok(()) };
+        if current.dir().check_online().is_err() || copy.dir().check_online().is_err() {
+            return Ok(());
+        }
+        self.remove_future(topic, partition)
+    }
+
     /// With `changing` held.
     pub(super) fn remove_future(&self, topic: &str, partition: i32) -> Result<(), StorageError> {
         let Some(future) = self.future(topic, partition) else { return Ok(()) };
