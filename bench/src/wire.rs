@@ -59,6 +59,11 @@ impl Connection {
 
     /// Sends one record to each of the partitions and says whether all were acknowledged.
     pub fn produce(&mut self, topic: &str, partitions: std::ops::Range<u32>) -> Result<bool> {
+        self.produce_batch(topic, partitions, &batch(1, 1))
+    }
+
+    /// Sends a batch to each of the partitions and says whether all were acknowledged.
+    pub fn produce_batch(&mut self, topic: &str, partitions: std::ops::Range<u32>, batch: &[u8]) -> Result<bool> {
         // Produce 7: no transaction, acks=all, 10 s.
         let mut body = (-1_i16).to_be_bytes().to_vec();
         body.extend((-1_i16).to_be_bytes());
@@ -66,11 +71,10 @@ impl Connection {
         body.extend(1_i32.to_be_bytes());
         string(&mut body, topic);
         body.extend((partitions.len() as i32).to_be_bytes());
-        let batch = batch();
         for partition in partitions.clone() {
             body.extend(partition.to_be_bytes());
             body.extend((batch.len() as i32).to_be_bytes());
-            body.extend(&batch);
+            body.extend(batch);
         }
         let answer = self.exchange(0, 7, &body)?;
         // Topics, name, partitions; of each its index, error, base offset, append time, log start.
@@ -78,6 +82,31 @@ impl Connection {
         let first = 4 + 2 + topic.len() + 4;
         let ok = (0..partitions.len()).all(|n| answer.get(first + n * each + 4..first + n * each + 6) == Some(&[0, 0]));
         Ok(ok)
+    }
+
+    /// Reads from the first partition of a topic, and gives how long the answer was.
+    pub fn fetch(&mut self, topic: &str, offset: i64, max_bytes: u32) -> Result<usize> {
+        // Fetch 11: a consumer that waits for nothing, outside of a session.
+        let mut body = (-1_i32).to_be_bytes().to_vec();
+        body.extend(0_i32.to_be_bytes());
+        body.extend(1_i32.to_be_bytes());
+        body.extend(max_bytes.to_be_bytes());
+        body.push(0);
+        body.extend(0_i32.to_be_bytes());
+        body.extend((-1_i32).to_be_bytes());
+        body.extend(1_i32.to_be_bytes());
+        string(&mut body, topic);
+        body.extend(1_i32.to_be_bytes());
+        body.extend(0_i32.to_be_bytes());
+        body.extend((-1_i32).to_be_bytes());
+        body.extend(offset.to_be_bytes());
+        body.extend((-1_i64).to_be_bytes());
+        body.extend(max_bytes.to_be_bytes());
+        body.extend(0_i32.to_be_bytes());
+        string(&mut body, "");
+        let answer = self.exchange(1, 11, &body)?;
+        ensure!(answer.get(4..6) == Some(&[0, 0]), "the fetch of {topic} at {offset} failed");
+        Ok(answer.len())
     }
 
     /// Sends a request with header 1 and gives the answer's body.
@@ -150,20 +179,28 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// A batch with one record whose value is `x`.
-fn batch() -> Vec<u8> {
-    // Length 7: attributes, timestamp delta, offset delta, no key (-1), value of 1 byte, no headers.
-    let record = [14_u8, 0, 0, 0, 1, 2, b'x', 0];
+/// A batch of records whose values are so many `x`.
+pub fn batch(records: u32, size: usize) -> Vec<u8> {
     let mut checked = Vec::new();
     checked.extend(0_i16.to_be_bytes());
-    checked.extend(0_i32.to_be_bytes());
+    checked.extend((records as i32 - 1).to_be_bytes());
     checked.extend(now_ms().to_be_bytes());
     checked.extend(now_ms().to_be_bytes());
     checked.extend((-1_i64).to_be_bytes());
     checked.extend((-1_i16).to_be_bytes());
     checked.extend((-1_i32).to_be_bytes());
-    checked.extend(1_i32.to_be_bytes());
-    checked.extend(record);
+    checked.extend((records as i32).to_be_bytes());
+    for offset in 0..records {
+        // Attributes, timestamp delta, offset delta, no key, value, no headers.
+        let mut record = vec![0, 0];
+        varint(&mut record, i64::from(offset));
+        varint(&mut record, -1);
+        varint(&mut record, size as i64);
+        record.extend(std::iter::repeat_n(b'x', size));
+        record.push(0);
+        varint(&mut checked, record.len() as i64);
+        checked.extend(record);
+    }
     let mut batch = 0_i64.to_be_bytes().to_vec();
     batch.extend((checked.len() as i32 + 9).to_be_bytes());
     batch.extend((-1_i32).to_be_bytes());
@@ -171,6 +208,15 @@ fn batch() -> Vec<u8> {
     batch.extend(crc32c(&checked).to_be_bytes());
     batch.extend(checked);
     batch
+}
+
+fn varint(out: &mut Vec<u8>, value: i64) {
+    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
 }
 
 fn now_ms() -> i64 {

@@ -3,7 +3,7 @@
 use crate::shell::{Cmd, has};
 
 /// Each program, the Debian package that brings it, and what needs it.
-const WANTED: [(&str, &str, &str); 12] = [
+const WANTED: [(&str, &str, &str); 13] = [
     ("java", "default-jre-headless", "Kafka's tools"),
     ("javac", "default-jdk-headless", "the exchange of directories with Apache Kafka"),
     ("mvn", "maven", "fetching Kafka's jars"),
@@ -16,6 +16,7 @@ const WANTED: [(&str, &str, &str); 12] = [
     ("kcat", "kcat", "kcat"),
     ("strace", "strace", "system calls that fail"),
     ("mkfs.ext4", "e2fsprogs", "a disk that is full"),
+    ("valgrind", "valgrind", "the gate of counted instructions"),
 ];
 
 /// Installs what is missing where that is allowed, and names the rest.
