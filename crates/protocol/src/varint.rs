@@ -9,13 +9,17 @@ const MAX_BYTES_32: usize = 5;
 pub(crate) const MAX_BYTES_64: usize = 10;
 
 /// Reads a `varint` at the start of `bytes`; `None` when it does not end, or does not fit into 32 bits.
+#[inline]
 pub(crate) fn read_i32(bytes: &[u8]) -> Varint<i32> {
-    // Nearly every varint of a record is one byte long.
-    if let Some(&byte) = bytes.first()
-        && byte < 0x80
-    {
-        return Some((unzigzag_32(u32::from(byte)), 1));
+    // Nearly every varint of a record is one byte long, and most others two.
+    match *bytes {
+        [a, ..] if a < 0x80 => Some((unzigzag_32(u32::from(a)), 1)),
+        [a, b, ..] if b < 0x80 => Some((unzigzag_32(u32::from(a & 0x7f) | u32::from(b) << 7), 2)),
+        _ => read_long_i32(bytes),
     }
+}
+
+fn read_long_i32(bytes: &[u8]) -> Varint<i32> {
     let mut value = 0u32;
     for (i, &byte) in bytes.iter().take(MAX_BYTES_32).enumerate() {
         if i == MAX_BYTES_32 - 1 && byte > 0x0f {
@@ -30,7 +34,16 @@ pub(crate) fn read_i32(bytes: &[u8]) -> Varint<i32> {
 }
 
 /// Reads a `varlong` at the start of `bytes`; `None` when it does not end, or does not fit into 64 bits.
+#[inline]
 pub(crate) fn read_i64(bytes: &[u8]) -> Varint<i64> {
+    match *bytes {
+        [a, ..] if a < 0x80 => Some((unzigzag_64(u64::from(a)), 1)),
+        [a, b, ..] if b < 0x80 => Some((unzigzag_64(u64::from(a & 0x7f) | u64::from(b) << 7), 2)),
+        _ => read_long_i64(bytes),
+    }
+}
+
+fn read_long_i64(bytes: &[u8]) -> Varint<i64> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(MAX_BYTES_64).enumerate() {
         if i == MAX_BYTES_64 - 1 && byte > 1 {
