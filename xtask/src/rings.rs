@@ -1,7 +1,7 @@
 //! `test`: every ring, each with its time, and one line of counts at the end.
 //!
 //! ```text
-//! prepare -> check -> release build -> instructions (counted) -> cargo test (with Kafka's definitions and tools, the binary for the crash ring)
+//! prepare -> check -> release build -> cargo test (with Kafka's definitions and tools, the binary for the crash ring)
 //!         -> simulation (--cfg sim, a target directory of its own) -> compat (foreign clients)
 //! ```
 //! A ring that fails does not stop those after it: one run tells all.
@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 
 use crate::count::Count;
 use crate::prepare::{self, Prepared};
-use crate::shell::{Cmd, has, root, target, timed};
+use crate::shell::{Cmd, root, target, timed};
 use crate::{check, compat, simulation};
 
 /// The test of the testkit that kills a broker under load.
@@ -49,7 +49,6 @@ pub(crate) fn test() -> Result<()> {
         count.passed += 1;
         Ok(())
     });
-    ring(&mut total, "instructions", instructions);
     ring(&mut total, "cargo test", |count| workspace(count, &prepared));
     ring(&mut total, "simulation", simulation::everything);
     ring(&mut total, "compat", |count| {
@@ -78,20 +77,6 @@ fn ring(total: &mut Count, name: &str, work: impl FnOnce(&mut Count) -> Result<(
     }
     println!("    {name}: {count}");
     total.add(count);
-}
-
-/// What a request costs, counted: see `bench/src/instructions.rs`.
-fn instructions(count: &mut Count) -> Result<()> {
-    if !has("valgrind") {
-        count.not_run("instructions are counted by valgrind");
-        return Ok(());
-    }
-    let bench = ["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--", "--instructions"];
-    let success = Cmd::cargo(bench).env("OTTLA_BIN", ottla()).lines(|line| {
-        count.read(line);
-        println!("{line}");
-    })?;
-    if success { Ok(()) } else { bail!("a request costs more instructions than it did") }
 }
 
 fn workspace(count: &mut Count, prepared: &Prepared) -> Result<()> {
