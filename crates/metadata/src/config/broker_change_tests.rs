@@ -75,7 +75,7 @@ fn what_has_no_effect_is_refused_with_a_reason() {
         ("listener.name.plaintext.ssl.keystore.location", "/k", "not served yet"),
         ("num.io.threads", "9", "it is not served yet"),
         ("max.connection.creation.rate", "9", "it is not served yet"),
-        ("unclean.leader.election.enable", "true", "loses records"),
+        ("unclean.leader.election.enable", "true", "it is not served yet"),
         ("max.connection", "3", "did you mean `max.connections`?"),
     ] {
         let refused = set(&[(name, value)]).unwrap_err();

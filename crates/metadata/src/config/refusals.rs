@@ -6,9 +6,6 @@ pub(crate) const TLS: &str = "TLS is not served yet: only PLAINTEXT listeners ar
 /// SASL.
 pub(crate) const SASL: &str = "SASL is not served yet: clients are not authenticated; remove the property, and keep the \
                                listeners on a network that you trust";
-/// Unclean elections.
-pub(crate) const UNCLEAN: &str = "the election of a replica that is not in sync loses records, and is not served yet; leave it \
-                                   false";
 /// What has no effect yet, on a broker that runs.
 pub(crate) const UNSERVED: &str = "it is not served yet, and to keep it would have no effect; leave it out";
 /// Throttles of replication.

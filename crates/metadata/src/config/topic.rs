@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::config::refusals::{REMOTE, UNCLEAN};
+use crate::config::refusals::REMOTE;
 use crate::config::row::{Row, rows};
 
 static BY_NAME: LazyLock<BTreeMap<&'static str, &'static Row>> =
@@ -133,6 +133,6 @@ rows! {
         yes("server::config_effects::segments_roll_by_time"), [same("log.roll.ms"), hours("log.roll.hours")],
         "Age at which a segment is rolled.";
     "unclean.leader.election.enable": Boolean = "false" where Any, Medium, PerResource,
-        Refuse(UNCLEAN), [same("unclean.leader.election.enable")],
+        Warn, [same("unclean.leader.election.enable")],
         "Whether a replica that is not in sync may become leader, at the price of lost records.";
 }

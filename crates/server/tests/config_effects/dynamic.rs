@@ -251,7 +251,7 @@ fn what_cannot_be_changed_is_refused_and_nothing_is_stored() {
             (&THIS, "listeners", "PLAINTEXT://127.0.0.1:1", "sockets are opened at the start only"),
             (&THIS, "ssl.keystore.location", "/k", "TLS is not served yet"),
             (&ALL, "num.io.threads", "9", "it is not served yet"),
-            (&ALL, "unclean.leader.election.enable", "true", "loses records"),
+            (&ALL, "unclean.leader.election.enable", "true", "not served yet"),
             (&ALL, "leader.replication.throttled.rate", "9", "nothing is replicated between brokers yet"),
             (&ALL, "max.connections", "many", "`max.connections` cannot be `many`"),
             (&THIS, "max.connection", "9", "did you mean `max.connections`?"),

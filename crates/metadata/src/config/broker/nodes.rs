@@ -1,6 +1,6 @@
 //! Roles, identity, the metadata quorum and its log, and a broker's life as the controller sees it.
 
-use crate::config::refusals::{JOIN, UNCLEAN};
+use crate::config::refusals::JOIN;
 use crate::config::row::rows;
 
 rows! {
@@ -125,7 +125,7 @@ rows! {
         Warn,
         "How often the controller looks for leaders that are not the preferred replica.";
     "unclean.leader.election.enable": Boolean = "false" where Any, High, ClusterWide,
-        Refuse(UNCLEAN),
+        Warn,
         "Whether a replica that is not in sync may become leader, at the price of lost records.";
     #internal "unclean.leader.election.interval.ms": Long = "300000" where AtLeast(1), Medium, ReadOnly,
         Warn,
