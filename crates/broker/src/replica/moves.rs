@@ -50,9 +50,17 @@ enum Promotion {
 /// One replica that moves.
 #[derive(Debug, Clone)]
 struct Move {
+    /// Which asking it was: what came of an earlier one says nothing of this.
+    number: usize,
     partition: Arc<Partition>,
     promotion: Promotion,
     worker: usize,
+}
+
+impl Move {
+    fn place(&self) -> Place {
+        (Arc::clone(&self.partition.topic), self.partition.index)
+    }
 }
 
 /// Topic and partition.
@@ -78,7 +86,7 @@ pub struct ReplicaMoves {
     moves: Mutex<BTreeMap<Place, Move>>,
     /// One for each worker.
     waiters: Vec<Arc<Waiter>>,
-    next_worker: AtomicUsize,
+    begun: AtomicUsize,
     pace: Mutex<Pace>,
 }
 
@@ -92,21 +100,23 @@ impl ReplicaMoves {
             assignments,
             moves: Mutex::default(),
             waiters: (0..workers).map(|_| Waiter::new()).collect(),
-            next_worker: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
             pace: Mutex::default(),
         }
     }
 
     /// A copy of the partition's log is there and goes on.
     pub fn add(&self, partition: &Arc<Partition>) {
-        let worker = self.next_worker.fetch_add(1, Ordering::Relaxed) % self.waiters.len();
-        let begun = Move { partition: Arc::clone(partition), promotion: Promotion::None, worker };
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let mut moves = self.moves.lock();
         let place = (Arc::clone(&partition.topic), partition.index);
-        let known =
-            moves.get(&place).filter(|known| Arc::ptr_eq(&known.partition, partition)).map(|known| known.worker);
-        if known.is_none() {
-            moves.insert(place, begun);
+        match moves.get_mut(&place).filter(|known| Arc::ptr_eq(&known.partition, partition)) {
+            // It may have ended in the eyes of its worker, which has not said so yet.
+            Some(known) => known.number = number,
+            None => {
+                let (promotion, worker) = (Promotion::None, number % self.waiters.len());
+                moves.insert(place, Move { number, partition: Arc::clone(partition), promotion, worker });
+            }
         }
         drop(moves);
         self.waiters.iter().for_each(|waiter| waiter.wake());
@@ -175,21 +185,22 @@ impl ReplicaMoves {
     ) -> bool {
         let Some(max_bytes) = self.may_copy(broker, stopping).await else { return false };
         let noted = noted_directory(broker, &moving.partition);
-        let (moves, partition, promotion) = (Arc::clone(self), Arc::clone(&moving.partition), moving.promotion);
+        let (moves, moving_now) = (Arc::clone(self), moving.clone());
         let manager = Arc::clone(&broker.replicas);
         let step = task::blocking("move a replica", move || {
-            let step = moves.step(&partition, promotion, noted, max_bytes);
+            let partition = &moving_now.partition;
+            let step = moves.step(&moving_now, noted, max_bytes);
             if matches!(step, Step::Ended) && moves.logs.get(&partition.topic, partition.index).is_none() {
-                manager.partition_failed(&partition);
+                manager.partition_failed(partition);
             }
             step
         });
         match step.await {
             Step::Copied(bytes) => self.pace.lock().copied(bytes),
             Step::Rests => return false,
-            Step::Done => drop(self.forget(&moving.partition)),
+            Step::Done => drop(self.forget(moving)),
             Step::Ended => {
-                if let Some(gone) = self.forget(&moving.partition) {
+                if let Some(gone) = self.forget(moving) {
                     self.take_back(&gone);
                 }
             }
@@ -215,48 +226,43 @@ impl ReplicaMoves {
         }
     }
 
-    fn forget(&self, partition: &Arc<Partition>) -> Option<Move> {
+    fn forget(&self, ended: &Move) -> Option<Move> {
         let mut moves = self.moves.lock();
-        let place = (Arc::clone(&partition.topic), partition.index);
-        let is_it = moves.get(&place).is_some_and(|known| Arc::ptr_eq(&known.partition, partition));
-        if is_it { moves.remove(&place) } else { None }
+        let is_it = moves.get(&ended.place()).is_some_and(|known| known.number == ended.number);
+        if is_it { moves.remove(&ended.place()) } else { None }
     }
 
     /// Blocks for the disk. `noted` is the directory that metadata notes for the replica.
-    fn step(&self, partition: &Arc<Partition>, promotion: Promotion, noted: Option<Uuid>, max_bytes: u32) -> Step {
+    fn step(&self, moving: &Move, noted: Option<Uuid>, max_bytes: u32) -> Step {
+        let partition = &moving.partition;
         let Some(future) = self.logs.future(&partition.topic, partition.index) else { return Step::Ended };
         let log = partition.log();
         let max_bytes = max_bytes.min(u32::try_from(log.config().segment_bytes).unwrap_or(CHUNK));
         match future.copy_from(&log, max_bytes) {
             Ok(Copied::Bytes(bytes)) => Step::Copied(bytes),
-            Ok(Copied::CaughtUp) => self.promote(partition, &future, promotion, noted),
+            Ok(Copied::CaughtUp) => self.promote(moving, &future, noted),
             Err(error) => self.after(&log, &future, &error),
         }
     }
 
-    fn promote(
-        &self,
-        partition: &Arc<Partition>,
-        future: &Arc<Log>,
-        promotion: Promotion,
-        noted: Option<Uuid>,
-    ) -> Step {
+    fn promote(&self, moving: &Move, future: &Arc<Log>, noted: Option<Uuid>) -> Step {
+        let partition = &moving.partition;
         let directory = future.directory_id();
         // A directory without an id cannot be told of.
         if !directory.is_zero() && noted != Some(directory) {
             let now_ms = time::monotonic_ms();
-            let is_due = match promotion {
+            let is_due = match moving.promotion {
                 Promotion::None => true,
                 Promotion::Queued { since_ms } => {
                     now_ms - since_ms >= TOLD_AGAIN_MS && !self.assignments.is_pending(partition.place())
                 }
             };
-            if is_due && self.set_promotion(partition, Promotion::Queued { since_ms: now_ms }) {
+            if is_due && self.set_promotion(moving, Promotion::Queued { since_ms: now_ms }) {
                 self.assignments.assign(partition.place(), directory);
             }
             return Step::Rests;
         }
-        if promotion == Promotion::None && !self.set_promotion(partition, Promotion::Queued { since_ms: 0 }) {
+        if moving.promotion == Promotion::None && !self.set_promotion(moving, Promotion::Queued { since_ms: 0 }) {
             return Step::Rests;
         }
         let Some(replacement) = self.logs.replacement(&partition.topic, partition.index) else { return Step::Ended };
@@ -288,11 +294,10 @@ impl ReplicaMoves {
         Step::Ended
     }
 
-    /// False if the move was called off meanwhile.
-    fn set_promotion(&self, partition: &Arc<Partition>, promotion: Promotion) -> bool {
+    /// False if the move was called off meanwhile, or asked for again.
+    fn set_promotion(&self, moving: &Move, promotion: Promotion) -> bool {
         let mut moves = self.moves.lock();
-        let known = moves.get_mut(&(Arc::clone(&partition.topic), partition.index));
-        let known = known.filter(|known| Arc::ptr_eq(&known.partition, partition));
+        let known = moves.get_mut(&moving.place()).filter(|known| known.number == moving.number);
         known.map(|known| known.promotion = promotion).is_some()
     }
 }
