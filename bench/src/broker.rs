@@ -46,8 +46,7 @@ enum What {
 /// The directory of one, formatted, with its configuration; removed when dropped.
 pub struct Home<'a> {
     kind: &'a Kind,
-    /// Its path.
-    pub directory: PathBuf,
+    directory: PathBuf,
 }
 
 /// A running one; killed when dropped.

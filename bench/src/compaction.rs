@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::batch::BatchWriter;
 use crate::broker::{Broker, Home, Kind};
-use crate::run::Run;
+use crate::client::Load;
+use crate::machine;
+use crate::run::{Run, measured};
 use crate::stage::{Stage, TOPIC};
 use crate::wire::Connection;
-use crate::{machine, process};
 
 /// What a broker says once it has compacted a log: Ottla, then Apache Kafka.
 const DONE: [&str; 2] = ["log is compacted", "MB of log processed in "];
@@ -36,12 +38,7 @@ pub fn prepare<'a>(kind: &'a Kind, records: u64, keys: u64) -> Result<Stage<'a>>
     let home = kind.home(&PROPERTIES)?;
     let broker = home.start()?;
     let mut connection = Connection::open()?;
-    connection.create_topic(TOPIC, PARTITIONS)?;
-    let began = Instant::now();
-    while !connection.has_leaders(TOPIC, PARTITIONS)? {
-        ensure!(began.elapsed() < PATIENCE, "{TOPIC} has no leaders after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    connection.make_topic(TOPIC, PARTITIONS)?;
     broker.stop()?;
     std::fs::create_dir_all(template(&home))?;
     write_log(&template(&home), records, keys)?;
@@ -54,22 +51,13 @@ pub fn run(stage: &Stage<'_>, records: u64) -> Result<Run> {
     let bytes = place(home, records)?;
     machine::sync()?;
     let mut broker = home.start()?;
-    let id = broker.id();
     wait_for(home, &mut broker, 1)?;
-    let (cpu, switches, written) = (process::cpu_time(id)?, process::switches(id)?, process::written_bytes(id)?);
-    let milliseconds = wait_for(home, &mut broker, 2)?;
-    let cpu = process::cpu_time(id)?.saturating_sub(cpu);
-    let records = records as f64;
-    let run = Run {
-        figure: milliseconds * 1e6 / bytes as f64,
-        per_second: records * 1_000.0 / milliseconds,
-        peak_mib: process::resident_mib(id)?.1,
-        switches: process::switches(id)?.saturating_sub(switches) as f64 * 1_000.0 / records,
-        written: process::written_bytes(id)?.saturating_sub(written) as f64 / records,
-        read_mib: process::read_mib(id)?,
-        cpu_ns: cpu.as_nanos() as f64 / records,
-        longest_gap_us: 0,
-    };
+    let mut milliseconds = 0.0;
+    let run = measured(&mut broker, |broker| {
+        milliseconds = wait_for(home, broker, 2)?;
+        Ok(Load { messages: records, milliseconds: milliseconds as u64 })
+    })?;
+    let run = Run { figure: milliseconds * 1e6 / bytes as f64, ..run };
     broker.stop()?;
     Ok(run)
 }
@@ -161,7 +149,7 @@ fn whole_batches(records: u64) -> u64 {
 
 /// Batches of records of 100 bytes, their keys drawn evenly: always the same ones.
 fn write_log(directory: &Path, records: u64, keys: u64) -> Result<()> {
-    let table = crc32c_table();
+    let mut writer = BatchWriter::new();
     let mut state = 88_172_645_463_325_252_u64;
     let mut draw = move || {
         state ^= state << 13;
@@ -181,7 +169,7 @@ fn write_log(directory: &Path, records: u64, keys: u64) -> Result<()> {
             file = Some(BufWriter::with_capacity(1 << 20, std::fs::File::create(name)?));
             written = 0;
         }
-        let batch = batch(base_offset, keys, &mut draw, &table);
+        let batch = batch(&mut writer, base_offset, keys, &mut draw);
         file.as_mut().context("a segment was begun")?.write_all(&batch)?;
         written += batch.len() as u64;
     }
@@ -189,57 +177,16 @@ fn write_log(directory: &Path, records: u64, keys: u64) -> Result<()> {
     Ok(())
 }
 
-fn batch(base_offset: u64, keys: u64, draw: &mut impl FnMut() -> u64, table: &[u32; 256]) -> Vec<u8> {
+fn batch(writer: &mut BatchWriter, base_offset: u64, keys: u64, draw: &mut impl FnMut() -> u64) -> Vec<u8> {
     const TIMESTAMP_MS: i64 = 1_700_000_000_000;
-    let mut checked = 0_i16.to_be_bytes().to_vec();
-    checked.extend((BATCH_RECORDS as i32 - 1).to_be_bytes());
-    checked.extend(TIMESTAMP_MS.to_be_bytes());
-    checked.extend(TIMESTAMP_MS.to_be_bytes());
-    checked.extend((-1_i64).to_be_bytes());
-    checked.extend((-1_i16).to_be_bytes());
-    checked.extend((-1_i32).to_be_bytes());
-    checked.extend((BATCH_RECORDS as i32).to_be_bytes());
-    let mut record = Vec::with_capacity(128);
-    for offset_delta in 0..BATCH_RECORDS {
-        // Attributes, timestamp delta, offset delta, key, value, no headers.
-        record.clear();
-        record.extend([0, 0]);
-        varint(&mut record, offset_delta);
+    let mut value = Vec::with_capacity(VALUE_BYTES);
+    for _ in 0..BATCH_RECORDS {
         let key = format!("user-{:07}", draw() % keys);
-        varint(&mut record, key.len() as u64);
-        record.extend(key.as_bytes());
-        varint(&mut record, VALUE_BYTES as u64);
-        for _ in 0..VALUE_BYTES / 8 {
-            record.extend(draw().to_be_bytes());
-        }
-        record.push(0);
-        varint(&mut checked, record.len() as u64);
-        checked.extend(&record);
+        value.clear();
+        (0..VALUE_BYTES / 8).for_each(|_| value.extend(draw().to_be_bytes()));
+        writer.add(Some(key.as_bytes()), &value);
     }
-    let crc = !checked.iter().fold(!0_u32, |crc, byte| (crc >> 8) ^ table[usize::from(crc as u8 ^ byte)]);
-    let mut batch = base_offset.to_be_bytes().to_vec();
-    batch.extend((checked.len() as i32 + 9).to_be_bytes());
-    batch.extend(0_i32.to_be_bytes());
-    batch.push(2);
-    batch.extend(crc.to_be_bytes());
-    batch.extend(checked);
-    batch
-}
-
-/// A number that is not negative, in Kafka's zigzag encoding.
-fn varint(out: &mut Vec<u8>, number: u64) {
-    let mut rest = number << 1;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
-fn crc32c_table() -> [u32; 256] {
-    std::array::from_fn(|n| {
-        (0..8).fold(n as u32, |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 })
-    })
+    writer.finish(base_offset as i64, 0, TIMESTAMP_MS)
 }
 
 #[cfg(test)]
@@ -252,15 +199,5 @@ mod tests {
         assert_eq!(milliseconds(ottla), Some(7_145.0));
         assert_eq!(milliseconds("\t1,140.0 MB of log processed in 1,012.3 seconds (1.1 MB/sec)."), Some(1_012_300.0));
         assert_eq!(milliseconds("nothing"), None);
-    }
-
-    #[test]
-    fn numbers_and_checksums_are_kafkas() {
-        let mut bytes = Vec::new();
-        [0, 1, 64, 88].into_iter().for_each(|n| varint(&mut bytes, n));
-        assert_eq!(bytes, [0, 2, 0x80, 1, 0xb0, 1]);
-        let table = crc32c_table();
-        let crc = !b"123456789".iter().fold(!0_u32, |crc, b| (crc >> 8) ^ table[usize::from(crc as u8 ^ b)]);
-        assert_eq!(crc, 0xE306_9283);
     }
 }

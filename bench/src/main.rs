@@ -7,7 +7,7 @@
 //!
 //! workload.rs   the rows            broker.rs   who is measured      client.rs, probe.rs   who loads
 //! run.rs        one run             process.rs  the kernel's figures machine.rs            the machine
-//! stage.rs      large directories   wire.rs     a little of Kafka's protocol          compaction.rs   one row
+//! stage.rs      large directories   wire.rs, batch.rs  a little of Kafka's protocol          compaction.rs   one row
 //! results.rs    results.json        report.rs, plot.rs               RESULTS.md, results.svg
 //! ```
 //!
@@ -17,6 +17,7 @@
 //! from that file.
 #![allow(clippy::disallowed_methods, reason = "a tool beside the product: it starts processes and reads clocks")]
 
+mod batch;
 mod broker;
 mod client;
 mod compaction;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::{Broker, Home, Kind};
-use crate::client::Client;
+use crate::client::{Client, Load};
 use crate::stage::{self, Stage};
 use crate::workload::{Shape, Workload};
 use crate::{compaction, machine, probe, process};
@@ -89,7 +89,7 @@ pub fn run<'a>(
             let produce = |messages| client.produce(*processes, *size, messages, properties);
             let messages = scaled(*messages);
             warm_up(kind, messages, *size, scale, &produce)?;
-            measured(&mut broker, || produce(messages))?
+            measured(&mut broker, |_| produce(messages))?
         }
         Shape::Flush { size, messages, properties } => {
             let home = kind.home(&["log.flush.interval.messages=1"])?;
@@ -97,7 +97,7 @@ pub fn run<'a>(
             let produce = |messages| client.produce(1, *size, messages, properties);
             let messages = scaled(*messages);
             warm_up(kind, messages, *size, scale, &produce)?;
-            let run = measured(&mut broker, || produce(messages))?;
+            let run = measured(&mut broker, |_| produce(messages))?;
             Run { figure: 1e6 / run.per_second, ..run }
         }
         Shape::Consume { size, messages } => {
@@ -107,13 +107,13 @@ pub fn run<'a>(
             let large = ["linger.ms=5", "batch.size=1000000", "batch.num.messages=10000"];
             client.produce(1, *size, messages, &large)?;
             warm_up(kind, messages, *size, scale, &|messages| client.consume(messages))?;
-            measured(&mut broker, || client.consume(messages))?
+            measured(&mut broker, |_| client.consume(messages))?
         }
         Shape::Start => started(&kind.home(&[])?, "first", 1)?.0,
         Shape::StartMany { .. } | Shape::Recovery { .. } => {
             let stage = stage.as_ref().context("a stage was set")?;
             if matches!(workload.shape, Shape::Recovery { .. }) {
-                machine::forget_files(&stage.home.directory)?;
+                machine::forget_files(stage.home.path())?;
             }
             let (run, broker) = started(&stage.home, stage::TOPIC, stage.partitions)?;
             if matches!(workload.shape, Shape::StartMany { .. }) {
@@ -155,13 +155,7 @@ fn idle(home: &Home, topic: &str, partitions: u32) -> Result<Run> {
 }
 
 /// A hundredth of the load; of a JVM as much as its compiler wants to see.
-fn warm_up(
-    kind: &Kind,
-    messages: u64,
-    size: u32,
-    scale: f64,
-    load: &dyn Fn(u64) -> Result<crate::client::Load>,
-) -> Result<()> {
+fn warm_up(kind: &Kind, messages: u64, size: u32, scale: f64, load: &dyn Fn(u64) -> Result<Load>) -> Result<()> {
     load((messages / WARM_UP).max(LEAST_WARM_UP.min(messages)))?;
     if !kind.has_compiler() {
         return Ok(());
@@ -178,10 +172,11 @@ fn warm_up(
     Ok(())
 }
 
-fn measured(broker: &mut Broker, load: impl FnOnce() -> Result<crate::client::Load>) -> Result<Run> {
+/// What a load costs the broker.
+pub fn measured(broker: &mut Broker, load: impl FnOnce(&mut Broker) -> Result<Load>) -> Result<Run> {
     let id = broker.id();
     let (cpu, switches, written) = (process::cpu_time(id)?, process::switches(id)?, process::written_bytes(id)?);
-    let load = load()?;
+    let load = load(broker)?;
     broker.check_alive()?;
     let cpu = process::cpu_time(id)?.saturating_sub(cpu);
     let messages = load.messages as f64;

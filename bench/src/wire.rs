@@ -3,14 +3,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::batch::BatchWriter;
 use crate::broker::PORT;
 
 /// Creation of thousands of partitions takes its time.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A connection to the broker that is measured.
 pub struct Connection {
@@ -35,8 +36,19 @@ impl Connection {
         leaders(&self.exchange(3, 4, &body)?, partitions)
     }
 
+    /// Creates a topic with one replica of each partition, if it is not there, and waits until all have a leader.
+    pub fn make_topic(&mut self, topic: &str, partitions: u32) -> Result<()> {
+        self.create_topic(topic, partitions)?;
+        let began = Instant::now();
+        while !self.has_leaders(topic, partitions)? {
+            ensure!(began.elapsed() < PATIENCE, "{topic} has no leaders after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Creates a topic with one replica of each partition. That it exists is no error.
-    pub fn create_topic(&mut self, topic: &str, partitions: u32) -> Result<()> {
+    fn create_topic(&mut self, topic: &str, partitions: u32) -> Result<()> {
         let mut body = 1_i32.to_be_bytes().to_vec();
         string(&mut body, topic);
         body.extend(partitions.to_be_bytes());
@@ -181,58 +193,11 @@ fn string(out: &mut Vec<u8>, text: &str) {
 
 /// A batch of records whose values are so many `x`.
 pub fn batch(records: u32, size: usize) -> Vec<u8> {
-    let mut checked = Vec::new();
-    checked.extend(0_i16.to_be_bytes());
-    checked.extend((records as i32 - 1).to_be_bytes());
-    checked.extend(now_ms().to_be_bytes());
-    checked.extend(now_ms().to_be_bytes());
-    checked.extend((-1_i64).to_be_bytes());
-    checked.extend((-1_i16).to_be_bytes());
-    checked.extend((-1_i32).to_be_bytes());
-    checked.extend((records as i32).to_be_bytes());
-    for offset in 0..records {
-        // Attributes, timestamp delta, offset delta, no key, value, no headers.
-        let mut record = vec![0, 0];
-        varint(&mut record, i64::from(offset));
-        varint(&mut record, -1);
-        varint(&mut record, size as i64);
-        record.extend(std::iter::repeat_n(b'x', size));
-        record.push(0);
-        varint(&mut checked, record.len() as i64);
-        checked.extend(record);
-    }
-    let mut batch = 0_i64.to_be_bytes().to_vec();
-    batch.extend((checked.len() as i32 + 9).to_be_bytes());
-    batch.extend((-1_i32).to_be_bytes());
-    batch.push(2);
-    batch.extend(crc32c(&checked).to_be_bytes());
-    batch.extend(checked);
-    batch
-}
-
-fn varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
+    let (mut writer, value) = (BatchWriter::new(), vec![b'x'; size]);
+    (0..records).for_each(|_| writer.add(None, &value));
+    writer.finish(0, -1, now_ms())
 }
 
 fn now_ms() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64)
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82F6_3B78 } else { crc >> 1 })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_checksum_is_castagnolis() {
-        assert_eq!(super::crc32c(b"123456789"), 0xE306_9283);
-    }
 }

@@ -24,10 +24,9 @@ mod walk;
 use crate::compression::{Compression, CompressionError, compress, decompress};
 use crate::records::{Record, RecordIter};
 
-pub use crate::records::RecordShape;
 pub use builder::{BatchBuilder, BatchOptions};
 pub use compacted::{Kept, write_compacted, write_emptied};
-pub use walk::{Walk, walk};
+pub use walk::{RecordShape, Walk, walk};
 
 /// Bytes of a batch before its records.
 pub const HEADER_BYTES: usize = 61;

@@ -85,20 +85,6 @@ impl<'a> RecordIter<'a> {
         self.rest.len()
     }
 
-    /// As `next`, of whoever wants no bytes: the broker, of every record that is produced.
-    pub(crate) fn next_shape(&mut self) -> Option<Result<RecordShape, BatchError>> {
-        if !self.done
-            && self.index < self.count
-            && let Some((shape, length)) = shape_of(self.rest)
-        {
-            self.rest = self.rest.get(length..).unwrap_or_default();
-            self.index += 1;
-            return Some(Ok(shape));
-        }
-        // The end, or what is wrong.
-        self.next().map(|record| record.map(|record| RecordShape::of(&record)))
-    }
-
     fn step(&mut self) -> Result<Option<Record<'a>>, BatchError> {
         if self.index == self.count {
             return if self.rest.is_empty() { Ok(None) } else { Err(BatchError::Trailing(self.count)) };
@@ -131,87 +117,6 @@ impl<'a> Iterator for RecordIter<'a> {
         // A record takes seven bytes at least, so a count cannot promise what the bytes do not hold.
         let most = self.rest.len() / 7 + 1;
         (0, Some(most.min((self.count - self.index) as usize + 1)))
-    }
-}
-
-/// What can be said about a record without its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordShape {
-    /// Unused by Kafka so far; 0.
-    pub attributes: i8,
-    /// Milliseconds after the batch's `base_timestamp`.
-    pub timestamp_delta: i64,
-    /// Offsets after the batch's `base_offset`.
-    pub offset_delta: i32,
-    /// Bytes of the key, `None` for null.
-    pub key_bytes: Option<usize>,
-    /// Bytes of the value, `None` for null.
-    pub value_bytes: Option<usize>,
-    /// Headers.
-    pub header_count: usize,
-}
-
-impl RecordShape {
-    fn of(record: &Record<'_>) -> Self {
-        Self {
-            attributes: record.attributes,
-            timestamp_delta: record.timestamp_delta,
-            offset_delta: record.offset_delta,
-            key_bytes: record.key.map(<[u8]>::len),
-            value_bytes: record.value.map(<[u8]>::len),
-            header_count: record.headers.len(),
-        }
-    }
-}
-
-/// The shape of the record at the start of `bytes`, and its length; `None` if it is not well formed. (Half the instructions of
-/// [`RecordIter`], which tells what is wrong with it, and cuts slices.)
-fn shape_of(bytes: &[u8]) -> Option<(RecordShape, usize)> {
-    let mut at = Cursor { bytes, at: 0 };
-    let length = usize::try_from(at.varint()?).ok()?;
-    let end = at.at.checked_add(length)?;
-    at.bytes = bytes.get(..end)?;
-    let attributes = *at.bytes.get(at.at)? as i8;
-    at.at += 1;
-    let timestamp_delta = at.varlong()?;
-    let offset_delta = at.varint()?;
-    let key_bytes = at.skip_nullable()?;
-    let value_bytes = at.skip_nullable()?;
-    let header_count = usize::try_from(at.varint()?).ok()?;
-    for _ in 0..header_count {
-        at.skip_nullable()??;
-        at.skip_nullable()?;
-    }
-    let shape = RecordShape { attributes, timestamp_delta, offset_delta, key_bytes, value_bytes, header_count };
-    (at.at == end).then_some((shape, end))
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn varint(&mut self) -> Option<i32> {
-        let (value, used) = varint::read_i32(self.bytes.get(self.at..)?)?;
-        self.at += used;
-        Some(value)
-    }
-
-    fn varlong(&mut self) -> Option<i64> {
-        let (value, used) = varint::read_i64(self.bytes.get(self.at..)?)?;
-        self.at += used;
-        Some(value)
-    }
-
-    /// Passes over bytes or null and gives how many there are.
-    fn skip_nullable(&mut self) -> Option<Option<usize>> {
-        let n = match self.varint()? {
-            -1 => return Some(None),
-            n => usize::try_from(n).ok()?,
-        };
-        self.at = self.at.checked_add(n).filter(|end| *end <= self.bytes.len())?;
-        Some(Some(n))
     }
 }
 
@@ -251,55 +156,6 @@ fn take_nullable<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
             let (bytes, after) = rest.split_at_checked(usize::try_from(n).ok()?)?;
             *rest = after;
             Some(Some(bytes))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// A record of 100 bytes with a header, or what random bytes make of it.
-    fn records() -> impl Strategy<Value = Vec<u8>> {
-        let body = |value: usize| {
-            let mut body = vec![0, 4, 2, 1];
-            varint::write(&mut body, value as i64);
-            body.extend(std::iter::repeat_n(7, value));
-            body.extend([2, 2, b'k', 1]);
-            let mut record = Vec::new();
-            varint::write(&mut record, body.len() as i64);
-            record.extend(body);
-            record
-        };
-        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
-        (prop::collection::vec((0usize..200).prop_map(body), 1..4), changes, 0usize..4).prop_map(
-            |(records, changes, cut)| {
-                let mut bytes = records.concat();
-                for (index, byte) in changes {
-                    let at = index.index(bytes.len());
-                    if let Some(old) = bytes.get_mut(at) {
-                        *old = byte;
-                    }
-                }
-                bytes.truncate(bytes.len() - cut.min(bytes.len()));
-                bytes
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn a_shape_is_that_of_the_record(bytes in records(), count in 0i32..5) {
-            let records = RecordIter::new(&bytes, count);
-            let mut shapes = records.clone();
-            let mut seen = Vec::new();
-            while let Some(shape) = shapes.next_shape() {
-                seen.push(shape);
-            }
-            let expected: Vec<_> = records.map(|record| record.map(|record| RecordShape::of(&record))).collect();
-            prop_assert_eq!(seen, expected);
         }
     }
 }

@@ -116,6 +116,21 @@ fn a_node_is_sound_while_it_runs_when_it_is_stopped_and_when_it_is_killed() {
     });
 }
 
+/// The directory of a node that runs, is stopped, and, having appended to `topic`, is killed.
+async fn is_sound_through_its_life(node: &mut Node, topic: &str) {
+    let data = node.server.data();
+    let ran = verify(&data, &[]);
+    assert_eq!(ran.code, SOUND, "running: {}", ran.stdout);
+    node.server.stop().await.unwrap();
+    let ran = verify(&data, &[]);
+    assert_eq!(ran.code, SOUND, "stopped: {}", ran.stdout);
+    node.server.start().await.unwrap();
+    node.fill(topic, 50, 1000).await;
+    node.server.kill().unwrap();
+    let ran = verify(&data, &[]);
+    assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
+}
+
 #[test]
 fn a_directory_that_kafka_wrote_is_sound() {
     let what = "`ottla log verify` over Kafka's directory";
@@ -126,18 +141,8 @@ fn a_directory_that_kafka_wrote_is_sound() {
         node.create("t", &[("segment.bytes", "1048576"), ("index.interval.bytes", "1000")]).await;
         node.fill("t", 300, 10_000).await;
         tools.transactions("t", &node.server.address().to_string());
-        let data = node.server.data();
         compacted(&node).await;
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "running: {}", ran.stdout);
-        node.server.stop().await.unwrap();
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "stopped: {}", ran.stdout);
-        node.server.start().await.unwrap();
-        node.fill("t", 50, 1000).await;
-        node.server.kill().unwrap();
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
+        is_sound_through_its_life(&mut node, "t").await;
     });
 }
 
@@ -145,17 +150,7 @@ fn a_directory_that_kafka_wrote_is_sound() {
 fn a_node_that_compacts_is_sound() {
     with_node(&[("log.cleaner.backoff.ms", "50")], |mut node| async move {
         compacted(&node).await;
-        let data = node.server.data();
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "running: {}", ran.stdout);
-        node.server.stop().await.unwrap();
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "stopped: {}", ran.stdout);
-        node.server.start().await.unwrap();
-        node.fill("c2", 50, 1000).await;
-        node.server.kill().unwrap();
-        let ran = verify(&data, &[]);
-        assert_eq!(ran.code, SOUND, "killed: {}", ran.stdout);
+        is_sound_through_its_life(&mut node, "c2").await;
     });
 }
 

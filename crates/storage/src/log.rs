@@ -37,7 +37,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
-use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
+use crate::file_names::partition_dir;
 use crate::leader_epoch_cache::LeaderEpochCache;
 use crate::loader::{self, Plan, RecoveryReport};
 use crate::log_dir::LogDir;
@@ -140,6 +140,20 @@ impl Log {
     ) -> Result<Arc<Self>, StorageError> {
         dir.check_online()?;
         let (folder, topic_id) = LogFolder::open(dir, name, topic, partition, topic_id)?;
+        Self::open_in(folder, topic, partition, topic_id, config, options)
+    }
+
+    /// As [`Self::open`], in a directory that is there, with the topic id in it.
+    pub(crate) fn open_in(
+        folder: Arc<LogFolder>,
+        topic: &str,
+        partition: i32,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        options: OpenOptions,
+    ) -> Result<Arc<Self>, StorageError> {
+        let dir = &folder.dir;
+        dir.check_online()?;
         let plan = Plan {
             folder: &folder,
             config: &config,
@@ -190,7 +204,7 @@ impl Log {
             last_flush_ms: AtomicI64::new(plan.now_ms),
             report: loaded.report,
             cleaning: Cleaning::default(),
-            moving: Moving::new(matches!(parse_partition_dir(name), DirKind::Future { .. })),
+            moving: Moving::new(folder.is_of_copy()),
             replacements: AtomicU64::new(0),
             config: RwLock::new(config),
             folder,

@@ -194,6 +194,14 @@ impl LogDir {
         Ok(())
     }
 
+    /// Gives a directory in here another name, durably, and gives its path.
+    pub(crate) fn rename_durably(&self, from: &Path, name: &str) -> Result<PathBuf, StorageError> {
+        let to = self.path.join(name);
+        fs::rename(from, &to)?;
+        fs::sync_dir(&self.path)?;
+        Ok(to)
+    }
+
     /// Asks the flusher to look at the logs in here.
     pub(crate) fn want_flush(&self) {
         self.flush_wanted.store(true, Ordering::Release);

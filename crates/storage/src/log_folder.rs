@@ -16,6 +16,7 @@ use ottla_protocol::Uuid;
 use parking_lot::RwLock;
 
 use crate::error::StorageError;
+use crate::file_names::{DirKind, parse_partition_dir};
 use crate::log_dir::LogDir;
 use crate::partition_metadata;
 
@@ -31,6 +32,19 @@ pub(crate) struct LogFolder {
 impl LogFolder {
     pub(crate) fn new(dir: Arc<LogDir>, path: PathBuf) -> Arc<Self> {
         Arc::new(Self { dir, path: RwLock::new(path), unsettled: AtomicBool::new(false) })
+    }
+
+    /// A partition's directory that is there, and the topic id in it; None if it has none.
+    pub(crate) fn find(dir: &Arc<LogDir>, name: &str) -> Result<Option<(Arc<Self>, Uuid)>, StorageError> {
+        let path = dir.path().join(name);
+        Ok(partition_metadata::read(&path)?.map(|topic_id| (Self::new(Arc::clone(dir), path), topic_id)))
+    }
+
+    /// Whether it has the name of the copy of a log that moves.
+    pub(crate) fn is_of_copy(&self) -> bool {
+        let path = self.path.read();
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| matches!(parse_partition_dir(name), DirKind::Future { .. }))
     }
 
     /// Opens a partition's directory, or makes it with the topic id in it. Gives the topic id, too; a zero one takes what is

@@ -19,16 +19,11 @@ use crate::forward;
 
 pub(crate) async fn handle(cx: &RequestContext) -> Result<Answer, Refusal> {
     let request: AlterConfigsRequest<'_> = cx.decode()?;
-    let names = request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name));
-    let twice = alteration::named_twice(names);
-    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
-    for resource in &request.resources {
-        let is_twice = twice.contains(&(resource.resource_type, resource.resource_name));
-        match check(cx, resource, is_twice) {
-            Ok(()) => allowed.push(resource.clone()),
-            Err((code, why)) => refused.push((resource, code, why)),
-        }
-    }
+    let (allowed, refused) = alteration::sort(
+        &request.resources,
+        |resource| (resource.resource_type, resource.resource_name),
+        |resource, is_twice| check(cx, resource, is_twice),
+    );
     let refused: Vec<_> = refused.iter().map(|(r, code, why)| failed(cx, r, *code, Some(why))).collect();
     if allowed.is_empty() {
         return cx.answer(&AlterConfigsResponse { responses: refused, ..AlterConfigsResponse::default() });

@@ -19,8 +19,28 @@ fn invalid(why: impl Into<Cow<'static, str>>) -> Refused {
     (ErrorCode::InvalidRequest, why.into())
 }
 
+/// Resources of a request that go to the controller, and those that do not, each with why.
+pub(super) type Sorted<'r, R> = (Vec<R>, Vec<(&'r R, ErrorCode, Cow<'static, str>)>);
+
+/// Sorts the resources of a request; `id` gives type and name of one, and `check` is told whether it occurs more than once.
+pub(super) fn sort<R: Clone>(
+    resources: &[R],
+    id: impl Fn(&R) -> (i8, &str),
+    check: impl Fn(&R, bool) -> Result<(), Refused>,
+) -> Sorted<'_, R> {
+    let twice = named_twice(resources.iter().map(&id));
+    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+    for resource in resources {
+        match check(resource, twice.contains(&id(resource))) {
+            Ok(()) => allowed.push(resource.clone()),
+            Err((code, why)) => refused.push((resource, code, why)),
+        }
+    }
+    (allowed, refused)
+}
+
 /// The resources, by type and name, that occur more than once.
-pub(super) fn named_twice<'r>(resources: impl Iterator<Item = (i8, &'r str)>) -> BTreeSet<(i8, &'r str)> {
+fn named_twice<'r>(resources: impl Iterator<Item = (i8, &'r str)>) -> BTreeSet<(i8, &'r str)> {
     let mut seen = BTreeSet::new();
     resources.filter(|resource| !seen.insert(*resource)).collect()
 }

@@ -6,11 +6,28 @@
 
 use super::{BatchError, BatchHeader, packed_records};
 use crate::compression::{Compression, Decompressor};
-use crate::records::{RecordIter, RecordShape};
+use crate::records::RecordIter;
 use crate::varint;
 
 /// Bytes of the window.
 const WINDOW_BYTES: usize = 16 << 10;
+
+/// What can be said about a record without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordShape {
+    /// Unused by Kafka so far; 0.
+    pub attributes: i8,
+    /// Milliseconds after the batch's `base_timestamp`.
+    pub timestamp_delta: i64,
+    /// Offsets after the batch's `base_offset`.
+    pub offset_delta: i32,
+    /// Bytes of the key, `None` for null.
+    pub key_bytes: Option<usize>,
+    /// Bytes of the value, `None` for null.
+    pub value_bytes: Option<usize>,
+    /// Headers.
+    pub header_count: usize,
+}
 
 /// The shapes of a batch's records. After an error it gives nothing more.
 #[derive(Debug)]
@@ -45,7 +62,16 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
-            Source::Plain(records) => records.next_shape(),
+            Source::Plain(records) => records.next().map(|r| {
+                r.map(|r| RecordShape {
+                    attributes: r.attributes,
+                    timestamp_delta: r.timestamp_delta,
+                    offset_delta: r.offset_delta,
+                    key_bytes: r.key.map(<[u8]>::len),
+                    value_bytes: r.value.map(<[u8]>::len),
+                    header_count: r.headers.len(),
+                })
+            }),
             Source::Packed(walk) => walk.next(),
         }
     }

@@ -18,9 +18,10 @@ use crate::error::{OpenError, StorageError};
 use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
 use crate::log::{Log, OpenOptions};
 use crate::log_dir::LogDir;
+use crate::log_folder::LogFolder;
 use crate::meta_properties::MetaPropertiesError;
 use crate::open_files::affordable;
-use crate::{parallel, partition_metadata};
+use crate::parallel;
 
 /// One log to be opened, or the copy of one.
 struct Job {
@@ -156,13 +157,13 @@ fn scan(dir: &Arc<LogDir>, options: &LogManagerOptions) -> Result<(Option<i64>, 
 fn open_log(job: Job) -> Option<Arc<Log>> {
     let Job { dir, name, is_copy, topic, partition, config, options } = job;
     let path = dir.path().join(&name);
-    let opened = match partition_metadata::read(&path) {
+    let opened = match LogFolder::find(&dir, &name) {
         Ok(None) if is_copy => strays::set_copy_aside(&dir, &path).map(|()| None),
         Ok(None) => {
             tracing::warn!(path = %path.display(), "directory has no partition.metadata and waits for its topic");
             Ok(None)
         }
-        Ok(Some(topic_id)) => Log::open_named(&name, &dir, &topic, partition, topic_id, config, options).map(Some),
+        Ok(Some((folder, topic_id))) => Log::open_in(folder, &topic, partition, topic_id, config, options).map(Some),
         Err(error) => Err(error),
     };
     match &opened {

@@ -41,9 +41,7 @@ pub(super) fn set_unopened_aside(
             None if has_records(&path)? => Uuid::ZERO,
             None => continue,
         };
-        let to = dir.path().join(stray_dir(topic, partition, random::bytes16()));
-        fs::rename(&path, &to)?;
-        fs::sync_dir(dir.path())?;
+        let to = dir.rename_durably(&path, &stray_dir(topic, partition, random::bytes16()))?;
         tracing::warn!(from = %path.display(), to = %to.display(), topic_id = %found,
             "a directory that metadata does not know is set aside; remove it when nobody misses it");
     }
@@ -59,9 +57,7 @@ pub(super) fn set_copy_aside(dir: &LogDir, path: &Path) -> Result<(), StorageErr
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(FUTURE_DIR).unwrap_or(&name);
-    let to = dir.path().join(format!("{name}{STRAY_DIR}"));
-    fs::rename(path, &to)?;
-    fs::sync_dir(dir.path())?;
+    let to = dir.rename_durably(path, &format!("{name}{STRAY_DIR}"))?;
     tracing::warn!(from = %path.display(), to = %to.display(),
         "the copy of a log that does not say of which topic is set aside; remove it when nobody misses it");
     Ok(())
