@@ -10,6 +10,7 @@
 //! They are replaced as a whole and atomically, so that a crash leaves the old or the new one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,11 +52,9 @@ pub fn write(path: &Path, offsets: &Offsets) -> Result<(), StorageError> {
 /// # Errors
 /// When it cannot be read, or is not of the form above.
 pub fn read(path: &Path) -> Result<Offsets, StorageError> {
-    if !fs::exists(path) {
-        return Ok(Offsets::new());
-    }
+    let Some(text) = text_of(path)? else { return Ok(Offsets::new()) };
     let corrupt = |reason: String| StorageError::Corrupt { path: path.to_owned(), reason };
-    let text = text_of(path)?.map_err(corrupt)?;
+    let text = text.map_err(corrupt)?;
     let lines = lines_of(&text).map_err(corrupt)?;
     lines
         .map(|line| {
@@ -162,9 +161,16 @@ impl CheckpointFile {
     }
 }
 
-/// The text of a file. One that holds other bytes is damaged, which says nothing of its device: that is the inner error.
-pub(crate) fn text_of(path: &Path) -> Result<Result<String, String>, StorageError> {
-    Ok(String::from_utf8(fs::read(path)?).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error())))
+/// The text of a file; None if there is none. One that holds other bytes is damaged, which says nothing of its device: that is
+/// the inner error.
+pub(crate) fn text_of(path: &Path) -> Result<Option<Result<String, String>>, StorageError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            Ok(Some(String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error()))))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The lines after the two of the head, checked against the count.

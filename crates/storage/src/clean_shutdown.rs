@@ -24,12 +24,11 @@ pub(crate) fn write(dir: &Path, broker_epoch: i64) -> Result<(), StorageError> {
 /// clean shutdown (Kafka before 3.7 left it empty), only without an epoch.
 pub(crate) fn take(dir: &Path) -> Result<Option<i64>, StorageError> {
     let path = dir.join(FILE_NAME);
-    if !fs::exists(&path) {
+    let Some(text) = text_of(&path)? else {
         // A process before this one may have taken it and died before that was durable.
         fs::sync_dir(dir)?;
         return Ok(None);
-    }
-    let text = text_of(&path)?;
+    };
     if !planted::is("the mark of a clean stop stays") {
         fs::remove_file(&path)?;
     }

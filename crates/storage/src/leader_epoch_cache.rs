@@ -9,9 +9,7 @@
 //! Kept in memory, and in `leader-epoch-checkpoint` (`epoch start_offset` per line) whenever it changes.
 //! Invariant: epochs and start offsets both ascend strictly.
 
-use std::path::PathBuf;
-
-use ottla_env::fs;
+use std::path::Path;
 
 use crate::checkpoint::{lines_of, text_of};
 use crate::error::StorageError;
@@ -148,11 +146,9 @@ impl LeaderEpochCache {
 
 /// Reads `leader-epoch-checkpoint`; a missing one is empty, and so is a corrupt one, which recovery fills again from the
 /// batches (`corrupt` is told why).
-pub(crate) fn load(path: &PathBuf) -> Result<(LeaderEpochCache, Option<String>), StorageError> {
-    if !fs::exists(path) {
-        return Ok((LeaderEpochCache::default(), None));
-    }
-    match text_of(path)?.and_then(|text| LeaderEpochCache::from_text(&text)) {
+pub(crate) fn load(path: &Path) -> Result<(LeaderEpochCache, Option<String>), StorageError> {
+    let Some(text) = text_of(path)? else { return Ok((LeaderEpochCache::default(), None)) };
+    match text.and_then(|text| LeaderEpochCache::from_text(&text)) {
         Ok(cache) => Ok((cache, None)),
         Err(reason) => Ok((LeaderEpochCache::default(), Some(reason))),
     }

@@ -111,7 +111,9 @@ pub(crate) fn load(plan: &Plan<'_>) -> Result<Loaded, StorageError> {
     let first = segments.first().map_or(0, |segment| segment.base_offset());
     let log_start_offset = plan.log_start_offset.clamp(first, log_end_offset);
     note_missing_epochs(&segments, &[log_end_offset - 1], log_start_offset, &mut epochs, &epochs_path)?;
-    if epochs.truncate_from_end(log_end_offset) {
+    let newest = epochs.latest();
+    if epochs.truncate_from_end(log_end_offset) && newest.is_some_and(|newest| newest.start_offset > log_end_offset) {
+        // One that begins right at the end is of a leader who has written nothing yet.
         tracing::warn!(path = %epochs_path.display(), log_end_offset,
             "leader epochs begin behind the end of the log: records were cut off, or lost, since they were noted");
     }

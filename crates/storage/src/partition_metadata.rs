@@ -36,11 +36,9 @@ pub(crate) fn sync(folder: &Path) -> Result<(), StorageError> {
 /// hold: it was being made when the process or the power went, is of Kafka before 2.8, or a stray.
 pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, StorageError> {
     let path = folder.join(FILE_NAME);
-    if !fs::exists(&path) {
-        return Ok(None);
-    }
+    let Some(text) = text_of(&path)? else { return Ok(None) };
     let corrupt = |reason: String| StorageError::Corrupt { path: path.clone(), reason };
-    let text = text_of(&path)?.map_err(corrupt)?;
+    let text = text.map_err(corrupt)?;
     // Zeros stand for what was not written yet.
     let text = text.trim_end_matches('\0');
     if is_half_made(text) {

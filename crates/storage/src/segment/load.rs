@@ -37,19 +37,20 @@ impl Segment {
             }
             None => 0,
         };
-        let mut largest = self.largest_before(start)?;
         let mut next_offset = self.base_offset;
+        let mut first_timestamp = None;
         let mut scanner = self.scanner(&file, start, size);
         while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp && at.header.record_count > 0 {
-                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
-            }
             next_offset = at.header.next_offset();
+            first_timestamp.get_or_insert(at.header.max_timestamp);
         }
-        let first = self.scanner(&file, 0, size).next()?;
+        if start > 0 {
+            first_timestamp = self.scanner(&file, 0, size).next()?.map(|at| at.header.max_timestamp);
+        }
+        // Of the whole: a clean stop has noted the largest in the time index, with its batch behind the last indexed one.
+        let largest = self.largest_before(size)?;
         let mut tail = self.tail.lock();
-        tail.largest = Some(largest);
-        tail.first_timestamp = first.map(|at| at.header.max_timestamp);
+        (tail.largest, tail.first_timestamp) = (Some(largest), first_timestamp);
         tail.bytes_since_index = usize::try_from(size - start).unwrap_or(usize::MAX);
         drop(tail);
         self.next_offset.store(next_offset, Ordering::Release);
