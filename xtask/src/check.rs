@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::count::Count;
 use crate::licences;
-use crate::shell::{Cmd, has, timed};
+use crate::shell::{BENCH, Cmd, has, timed};
 use crate::tidy;
 
 /// fmt, clippy, tidy, doc and licences; fails after all of them have had their say.
@@ -36,9 +36,15 @@ pub(crate) fn steps(count: &mut Count) {
             }
         }
     };
-    step("check: fmt", &["cargo-fmt"], &|| Cmd::cargo(["fmt", "--all", "--check"]).run());
+    step("check: fmt", &["cargo-fmt"], &|| {
+        Cmd::cargo(["fmt", "--all", "--check"]).run()?;
+        Cmd::cargo(["fmt", "--manifest-path", BENCH, "--check"]).run()
+    });
     step("check: clippy", &["cargo-clippy"], &|| {
         Cmd::cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+    });
+    step("check: clippy of bench", &["cargo-clippy"], &|| {
+        Cmd::cargo_on_bench(["clippy", "--quiet", "--all-targets"]).args(["--", "-D", "warnings"]).run()
     });
     step("check: tidy", &[], &tidy::report);
     step("check: doc", &[], &|| {
@@ -53,7 +59,8 @@ pub(crate) fn steps(count: &mut Count) {
 /// Formats, and lets clippy repair what it can.
 pub(crate) fn fix() -> Result<()> {
     Cmd::cargo(["clippy", "--fix", "--allow-dirty", "--allow-staged", "--workspace", "--all-targets"]).run()?;
-    Cmd::cargo(["fmt", "--all"]).run()
+    Cmd::cargo(["fmt", "--all"]).run()?;
+    Cmd::cargo(["fmt", "--manifest-path", BENCH]).run()
 }
 
 /// Writes the generated documents: each comes from the table that the broker itself runs by, through the test that compares them.

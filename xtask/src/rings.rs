@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! prepare -> check -> release build -> cargo test (with Kafka's definitions and tools, the binary for the crash ring)
+//!         -> bench (its own tests; nothing is measured)
 //!         -> simulation (--cfg sim, a target directory of its own) -> compat (foreign clients)
 //! ```
 //! A ring that fails does not stop those after it: one run tells all.
@@ -50,6 +51,9 @@ pub(crate) fn test() -> Result<()> {
         Ok(())
     });
     ring(&mut total, "cargo test", |count| workspace(count, &prepared));
+    ring(&mut total, "bench", |count| {
+        cargo_test(count, Cmd::cargo_on_bench(["test", "--no-fail-fast"]).args(["--", "--show-output"]))
+    });
     ring(&mut total, "simulation", simulation::everything);
     ring(&mut total, "compat", |count| {
         count.add(compat::run(&compat::Options::default(), &prepared)?);

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// The bench harness: a workspace of its own, so that nothing of it is built with the product.
+pub(crate) const BENCH: &str = "bench/Cargo.toml";
+
 /// The root of the repository: the directory above `xtask`.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
@@ -35,6 +38,11 @@ impl Cmd {
 
     pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
         Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(args)
+    }
+
+    /// The same for the bench harness, which is built under target/ too.
+    pub(crate) fn cargo_on_bench<'a>(args: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::cargo(args).args(["--manifest-path", BENCH, "--target-dir"]).args([target().join("bench")])
     }
 
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
