@@ -55,7 +55,7 @@ pub fn run(stage: &Stage<'_>, records: u64) -> Result<Run> {
     let mut milliseconds = 0.0;
     let run = measured(&mut broker, |broker| {
         milliseconds = wait_for(home, broker, 2)?;
-        Ok(Load { messages: records, milliseconds: milliseconds as u64 })
+        Ok(Load { messages: records, milliseconds: milliseconds as u64, ..Load::default() })
     })?;
     let run = Run { figure: milliseconds * 1e6 / bytes as f64, ..run };
     broker.stop()?;

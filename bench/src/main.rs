@@ -1,14 +1,15 @@
 //! Measures what a message costs the broker: Ottla beside the floor broker (`bench/floor`) and Apache Kafka, alternating, under
-//! librdkafka's own rdkafka_performance.
+//! librdkafka's own rdkafka_performance and, where that has no way to say it, under a loader of our own.
 //!
 //! ```text
 //! for each workload, for each round:            floor, Ottla, Kafka, Kafka tuned   or the other way round
 //!     warm memory, sync ─> start on a fresh directory ─> warm-up ─> CPU clock ─> load ─> CPU clock ─> kill
 //!
-//! workload.rs   the rows            broker.rs   who is measured      client.rs, probe.rs   who loads
+//! rows.rs       the rows            broker.rs   who is measured      client.rs, loader.rs, probe.rs   who loads
 //! run.rs        one run             process.rs  the kernel's figures machine.rs            the machine
-//! stage.rs      large directories   wire.rs, batch.rs  a little of Kafka's protocol          compaction.rs   one row
-//! results.rs    results.json        report.rs, plot.rs               RESULTS.md, results.svg
+//! workload.rs   what a row may be   bounds.rs   and not exceed       compaction.rs, idle.rs  other rows' runs
+//! stage.rs      large directories   wire.rs, answers.rs, batch.rs    a little of Kafka's protocol
+//! results.rs    results.json        report.rs, spread.rs, plot.rs    RESULTS.md, results.svg
 //! ```
 //!
 //! The figure is broker CPU (user and system, by the process's own clock) per message, as the ratio of a round's runs: wall-clock
@@ -17,18 +18,24 @@
 //! from that file.
 #![allow(clippy::disallowed_methods, reason = "a tool beside the product: it starts processes and reads clocks")]
 
+mod answers;
 mod batch;
+mod bounds;
 mod broker;
 mod client;
 mod compaction;
+mod idle;
 mod instructions;
+mod loader;
 mod machine;
 mod plot;
 mod probe;
 mod process;
 mod report;
 mod results;
+mod rows;
 mod run;
+mod spread;
 mod stage;
 mod wire;
 mod workload;
@@ -42,8 +49,9 @@ use broker::Kind;
 use client::Client;
 use machine::Machine;
 use results::{Results, Row};
+use rows::WORKLOADS;
 use run::Run;
-use workload::{WORKLOADS, Workload};
+use workload::Workload;
 
 /// Rounds in which more CPU time than this was stolen do not count.
 const MAX_STOLEN_PERCENT: f64 = 5.0;
@@ -97,11 +105,18 @@ fn main() -> Result<()> {
         kinds.extend(Kind::kafkas(&root)?);
     }
     let mut results = if options.print { Results::default() } else { results::read(&root)? };
+    process::raise_descriptor_limit()?;
     let mut over = Vec::new();
+    let mut measured: Vec<&Workload> = Vec::new();
     for workload in chosen {
-        let row = measure(workload, &kinds, &client, &options, &root)?;
-        over.extend(report::exceeded(workload, &row));
+        let same = measured.iter().find(|other| workload.shape.is_measured_with(&other.shape));
+        let row = match same.and_then(|other| results.rows.get(other.name)) {
+            Some(row) => row.showing(&workload.shape),
+            None => measure(workload, &kinds, &client, &options, &root)?,
+        };
+        measured.push(workload);
         results.rows.insert(workload.name.to_owned(), row);
+        over.extend(bounds::exceeded(workload, &results));
         if !options.print {
             write(&root, &results)?;
         }

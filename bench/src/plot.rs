@@ -30,7 +30,7 @@ pub fn svg(groups: &[(String, Vec<Bar<'_>>)]) -> String {
         y += TITLE;
         let longest = bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);
         for bar in bars {
-            let length = (WIDTH - LEFT - RIGHT) * bar.value / longest;
+            let length = (WIDTH - LEFT - RIGHT) * bar.value.max(0.0) / longest;
             let _ = writeln!(
                 svg,
                 "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><rect x=\"{LEFT}\" y=\"{y:.0}\" width=\"{length:.1}\" \
@@ -60,7 +60,11 @@ fn colour(name: &str) -> &'static str {
 }
 
 fn number(value: f64) -> String {
-    if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+    match value.abs() {
+        ..1.0 => format!("{value:.2}"),
+        ..10.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 fn escaped(text: &str) -> String {

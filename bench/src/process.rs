@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
@@ -40,6 +41,13 @@ pub fn switches(id: u32) -> Result<u64> {
         sum += number_after(&text, "voluntary_ctxt_switches:")? + number_after(&text, "nonvoluntary_ctxt_switches:")?;
     }
     Ok(sum)
+}
+
+/// Takes as many descriptors as this process may have, for its children too, and gives their number.
+pub fn raise_descriptor_limit() -> Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
 }
 
 fn number_after(text: &str, name: &str) -> Result<u64> {

@@ -3,71 +3,13 @@
 use std::fmt::Write as _;
 
 use crate::MAX_STOLEN_PERCENT;
+use crate::bounds::{self, BROKERS, in_kafkas, in_row};
 use crate::plot::{self, Bar};
 use crate::results::{Results, Row};
+use crate::rows::WORKLOADS;
 use crate::run::Run;
-use crate::workload::{WORKLOADS, Workload};
-
-/// The brokers in the order of columns and bars.
-pub const BROKERS: [&str; 4] = ["floor", "Ottla", "Kafka", "Kafka, tuned"];
-
-/// Median, smallest and largest.
-#[derive(Clone, Copy)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        Some(Self { median: *values.get(values.len() / 2)?, min: *values.first()?, max: *values.last()? })
-    }
-
-    fn text(self) -> String {
-        let digits = if self.median < 10.0 { 2 } else { 0 };
-        format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.min, self.max)
-    }
-}
-
-fn cell(values: Vec<f64>) -> String {
-    Spread::of(values).map_or("–".to_owned(), Spread::text)
-}
-
-fn median(values: Vec<f64>) -> Option<f64> {
-    Spread::of(values).map(|spread| spread.median)
-}
-
-/// Ottla in Kafkas: against the one that costs less.
-fn against_kafka(row: &Row) -> Vec<f64> {
-    let cheaper = BROKERS.iter().skip(2).filter_map(|name| Some((median(row.values(name, |run| run.figure))?, name)));
-    let cheaper = cheaper.min_by(|a, b| a.0.total_cmp(&b.0));
-    cheaper.map_or(Vec::new(), |(_, name)| row.ratios(name, |run| run.figure))
-}
-
-/// A sentence for each bound that the row exceeds.
-pub fn exceeded(workload: &Workload, row: &Row) -> Vec<String> {
-    let checks = [
-        (workload.unit(), workload.bounds.figure, median(row.values("Ottla", |run| run.figure))),
-        ("floors", workload.bounds.floors, median(row.ratios("floor", |run| run.figure))),
-        ("Kafkas", workload.bounds.kafkas, median(against_kafka(row))),
-    ];
-    let over = checks.iter().filter_map(|(unit, bound, value)| Some((unit, (*bound)?, (*value)?)));
-    over.filter(|(_, bound, value)| value > bound)
-        .map(|(unit, bound, value)| format!("{}: {value:.2} {unit}, the bound is {bound:.3}", workload.name))
-        .collect()
-}
-
-fn bounds_text(workload: &Workload) -> String {
-    let bounds = [(" F", workload.bounds.floors), (" K", workload.bounds.kafkas), ("", workload.bounds.figure)];
-    let stated = bounds.iter().filter_map(|(unit, bound)| {
-        let bound = format!("{:.3}", (*bound)?);
-        Some(format!("{}{unit}", bound.trim_end_matches('0').trim_end_matches('.')))
-    });
-    let stated: Vec<_> = stated.collect();
-    if stated.is_empty() { "–".to_owned() } else { stated.join(", ") }
-}
+use crate::spread::{cell, median};
+use crate::workload::Workload;
 
 /// The whole report, in Markdown.
 pub fn text(results: &Results, notes: &str) -> String {
@@ -78,12 +20,32 @@ pub fn text(results: &Results, notes: &str) -> String {
          4.4.0, as shipped and tuned for two cores,\nand the ratio is to the cheaper one. Throughput on few cores is the client's, \
          and stands here only to show that it did not break\ndown.\n\n![Ottla beside the floor and Apache Kafka](results.svg)\n\n",
     );
-    text.push_str(
-        "| workload | unit | floor | Ottla | Kafka | Kafka, tuned | **in floors** | **in Kafkas** | bounds |\n",
+    figures(&mut text, results);
+    against_rows(&mut text, results);
+    latencies(&mut text, results);
+    what_else(&mut text, results);
+    let runs = || results.rows.values().flat_map(|row| row.rounds.iter().flat_map(|round| round.values()));
+    let gap = runs().map(|run| run.longest_gap_us).max().unwrap_or(0);
+    let mut machines: Vec<_> = results.rows.values().map(|row| row.machine.as_str()).collect();
+    machines.dedup();
+    let _ = write!(
+        text,
+        "\nMachine: {}. acks=all; rdkafka_performance is that of librdkafka 2.12.1. Our loader (`bench/src/loader.rs`) has a fixed rate\nor one \
+         request in flight; a latency counts from when a request was due. CPU is user and system time by the process's clock. Rounds with more than {MAX_STOLEN_PERCENT} % stolen time are \
+         repeated; a\nspinning thread was kept waiting for {gap} us at most in the seconds before the runs.\n{notes}",
+        machines.join("; "),
     );
-    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    text
+}
+
+/// The rows' own figures.
+fn figures(text: &mut String, results: &Results) {
+    text.push_str(
+        "| workload | loaded by | unit | floor | Ottla | Kafka | Kafka, tuned | **in floors** | **in Kafkas** | bounds |\n",
+    );
+    text.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
     for (workload, row) in rows(results) {
-        let _ = write!(text, "| {} | {} ", workload.title, workload.unit());
+        let _ = write!(text, "| {} | {} | {} ", workload.title, workload.loader(), workload.unit());
         for broker in BROKERS {
             let _ = write!(text, "| {} ", cell(row.values(broker, |run| run.figure)));
         }
@@ -91,10 +53,41 @@ pub fn text(results: &Results, notes: &str) -> String {
             text,
             "| **{}** | **{}** | {} |",
             cell(row.ratios("floor", |run| run.figure)),
-            cell(against_kafka(row)),
-            bounds_text(workload),
+            cell(in_kafkas(row)),
+            bounds::text(&workload.bounds),
         );
     }
+}
+
+/// Rows that are bounded by others: each broker's figures in the median of its own in the other row.
+fn against_rows(text: &mut String, results: &Results) {
+    text.push_str("\n## Rows beside rows\n\n| workload | in | floor | **Ottla** | Kafka | Kafka, tuned | bound |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for (workload, _) in rows(results) {
+        let Some((other, times)) = workload.bounds.row else { continue };
+        let [floor, ottla, kafka, tuned] = BROKERS.map(|broker| cell(in_row(workload, results, broker)));
+        let _ = writeln!(text, "| {} | {other} | {floor} | **{ottla}** | {kafka} | {tuned} | {times} |", workload.name);
+    }
+}
+
+/// Percentiles of the rows that tell any.
+fn latencies(text: &mut String, results: &Results) {
+    text.push_str("\n## Latencies\n\np50 / p99 / p99.9 in microseconds, medians of the rounds.\n\n");
+    text.push_str("| workload | floor | Ottla | Kafka | Kafka, tuned |\n|---|---|---|---|---|\n");
+    let percentiles: [fn(&Run) -> f64; 3] = [|run| run.latency_us[0], |run| run.latency_us[1], |run| run.latency_us[2]];
+    for (workload, row) in rows(results) {
+        let cells = BROKERS.map(|broker| {
+            let medians = percentiles.map(|percentile| median(row.values(broker, percentile)).filter(|us| *us > 0.0));
+            let told: Vec<_> = medians.iter().flatten().map(|us| format!("{us:.0}")).collect();
+            if told.is_empty() { "–".to_owned() } else { told.join(" / ") }
+        });
+        if cells.iter().any(|cell| cell != "–") {
+            let _ = writeln!(text, "| {} | {} |", workload.name, cells.join(" | "));
+        }
+    }
+}
+
+fn what_else(text: &mut String, results: &Results) {
     text.push_str("\n## What else was seen\n\n");
     text.push_str("| workload | throughput, in floors | peak RSS, MiB: Ottla, Kafka | switches per 1000 messages: floor, Ottla, Kafka | written bytes per message: Ottla, Kafka | broker CPU, ns/message: Ottla, Kafka | MiB read: Ottla, Kafka | rounds | when, commit, load |\n");
     text.push_str("|---|---|---|---|---|---|---|---|---|\n");
@@ -123,18 +116,6 @@ pub fn text(results: &Results, notes: &str) -> String {
             row.load[1],
         );
     }
-    let runs = || results.rows.values().flat_map(|row| row.rounds.iter().flat_map(|round| round.values()));
-    let gap = runs().map(|run| run.longest_gap_us).max().unwrap_or(0);
-    let mut machines: Vec<_> = results.rows.values().map(|row| row.machine.as_str()).collect();
-    machines.dedup();
-    let _ = write!(
-        text,
-        "\nMachine: {}. acks=all; rdkafka_performance of librdkafka 2.12.1 sends and reads, but for the start, which a probe of\nours \
-         measures. CPU is user and system time by the process's clock. Rounds with more than {MAX_STOLEN_PERCENT} % stolen time are \
-         repeated; a\nspinning thread was kept waiting for {gap} us at most in the seconds before the runs.\n{notes}",
-        machines.join("; "),
-    );
-    text
 }
 
 /// The picture: per row, the medians of its figure as bars.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::run::Run;
+use crate::workload::Shape;
 
 /// All rows by name.
 #[derive(Default, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub struct Results {
 }
 
 /// One row's measurement.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Row {
     /// Day of the measurement, UTC.
     pub date: String,
@@ -32,6 +33,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// The same measurement with the figure that a shape shows.
+    pub fn showing(&self, shape: &Shape) -> Self {
+        let mut row = self.clone();
+        let runs = row.rounds.iter_mut().flat_map(BTreeMap::values_mut);
+        runs.for_each(|run| run.figure = shape.figure(run));
+        row
+    }
+
     /// Values of one broker over the rounds.
     pub fn values(&self, broker: &str, value: fn(&Run) -> f64) -> Vec<f64> {
         self.rounds.iter().filter_map(|round| round.get(broker)).map(value).collect()

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::{Broker, Home, Kind};
 use crate::client::{Client, Load};
-use crate::stage::{self, Stage};
+use crate::loader::{OpenLoop, RECORDS, RoundTrips, Running, VALUE_BYTES};
+use crate::stage::{self, Stage, TOPIC};
 use crate::workload::{Shape, Workload};
-use crate::{compaction, machine, probe, process};
+use crate::{compaction, idle, machine, probe, process};
 
 /// Sent before anything is measured: creates the topic, loads code, fills caches.
 const WARM_UP: u64 = 100;
@@ -19,7 +20,8 @@ const LEAST_WARM_UP: u64 = 1_000;
 const COMPILER_MESSAGES: u64 = 3_000_000;
 const COMPILER_TIME: Duration = Duration::from_secs(60);
 const COMPILER_SLICE: u64 = 20;
-const IDLE: Duration = Duration::from_secs(5);
+/// Bytes of a value of a round trip.
+const ROUND_TRIP_BYTES: u32 = 100;
 
 /// What a run has shown.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Run {
     /// Nanoseconds of broker CPU per message, also where the figure is another; 0 where there are no messages.
     #[serde(default)]
     pub cpu_ns: f64,
+    /// Percentiles 50, 99 and 99.9 of our loader's latencies, in microseconds; 0 where it did not load.
+    #[serde(default)]
+    pub latency_us: [f64; 3],
     /// The longest time that a spinning thread did not run, in the second before, in microseconds.
     pub longest_gap_us: u64,
 }
@@ -49,7 +54,11 @@ impl fmt::Display for Run {
             f,
             "{:9.1} {:9.0} msg/s {:6.1} MiB {:7.1} switches/1000 msg, longest gap {} us",
             self.figure, self.per_second, self.peak_mib, self.switches, self.longest_gap_us
-        )
+        )?;
+        match self.latency_us {
+            [0.0, ..] => Ok(()),
+            [p50, p99, p999] => write!(f, ", p50 {p50:.0} us, p99 {p99:.0} us, p99.9 {p999:.0} us"),
+        }
     }
 }
 
@@ -63,7 +72,7 @@ pub fn run<'a>(
 ) -> Result<Run> {
     machine::warm_memory();
     let scaled = |messages: u64| ((messages as f64 * scale) as u64).max(LEAST_WARM_UP);
-    let partitions_scaled = |partitions: u32| ((f64::from(partitions) * scale) as u32).max(1);
+    let share = |number: u32| ((f64::from(number) * scale) as u32).max(1);
     match workload.shape {
         // One directory of each broker stays, and grows by a tenth each round.
         Shape::Recovery { bytes } if stage.is_none() => machine::check_disk(&std::env::temp_dir(), 2 * scaled(bytes))?,
@@ -72,7 +81,7 @@ pub fn run<'a>(
     }
     match workload.shape {
         Shape::StartMany { partitions } | Shape::IdleMany { partitions } if stage.is_none() => {
-            *stage = Some(stage::with_partitions(kind, partitions_scaled(partitions))?);
+            *stage = Some(stage::with_partitions(kind, share(partitions))?);
         }
         Shape::Compact { records, keys } if stage.is_none() => {
             *stage = Some(compaction::prepare(kind, scaled(records), scaled(keys))?);
@@ -86,17 +95,17 @@ pub fn run<'a>(
         Shape::Produce { size, messages, processes, properties } => {
             let home = kind.home(&[])?;
             let mut broker = home.start()?;
-            let produce = |messages| client.produce(*processes, *size, messages, properties);
+            let mut produce = |messages| client.produce(*processes, *size, messages, properties);
             let messages = scaled(*messages);
-            warm_up(kind, messages, *size, scale, &produce)?;
+            warm_up(kind, messages, *size, scale, &mut produce)?;
             measured(&mut broker, |_| produce(messages))?
         }
         Shape::Flush { size, messages, properties } => {
             let home = kind.home(&["log.flush.interval.messages=1"])?;
             let mut broker = home.start()?;
-            let produce = |messages| client.produce(1, *size, messages, properties);
+            let mut produce = |messages| client.produce(1, *size, messages, properties);
             let messages = scaled(*messages);
-            warm_up(kind, messages, *size, scale, &produce)?;
+            warm_up(kind, messages, *size, scale, &mut produce)?;
             let run = measured(&mut broker, |_| produce(messages))?;
             Run { figure: 1e6 / run.per_second, ..run }
         }
@@ -106,7 +115,7 @@ pub fn run<'a>(
             let messages = scaled(*messages);
             let large = ["linger.ms=5", "batch.size=1000000", "batch.num.messages=10000"];
             client.produce(1, *size, messages, &large)?;
-            warm_up(kind, messages, *size, scale, &|messages| client.consume(messages))?;
+            warm_up(kind, messages, *size, scale, &mut |messages| client.consume(messages))?;
             measured(&mut broker, |_| client.consume(messages))?
         }
         Shape::Start => started(&kind.home(&[])?, "first", 1)?.0,
@@ -115,7 +124,7 @@ pub fn run<'a>(
             if matches!(workload.shape, Shape::Recovery { .. }) {
                 machine::forget_files(stage.home.path())?;
             }
-            let (run, broker) = started(&stage.home, stage::TOPIC, stage.partitions)?;
+            let (run, broker) = started(&stage.home, TOPIC, stage.partitions)?;
             if matches!(workload.shape, Shape::StartMany { .. }) {
                 broker.stop()?;
             }
@@ -124,19 +133,29 @@ pub fn run<'a>(
         Shape::Compact { records, .. } => {
             compaction::run(stage.as_ref().context("a stage was set")?, scaled(*records))?
         }
-        Shape::Idle => idle(&kind.home(&[])?, "first", 1)?,
+        Shape::OpenLoop { load, requests, .. } => {
+            let load = OpenLoop { partitions: share(load.partitions), ..*load };
+            open_loop(kind, load, scaled(requests * u64::from(RECORDS)), scale)?
+        }
+        Shape::RoundTrips { requests, .. } => round_trips(kind, scaled(*requests), scale)?,
+        Shape::Idle => idle::resident(&kind.home(&[])?, "first", 1)?,
+        Shape::IdleCpu => idle::cpu(&kind.home(&[])?)?,
+        Shape::IdleConnections { connections } => idle::connections(&kind.home(&[])?, share(*connections))?,
+        Shape::IdleAfter { size, messages, properties } => {
+            idle::after(&kind.home(&[])?, || client.produce(1, *size, scaled(*messages), properties))?
+        }
         Shape::IdleMany { .. } => {
             let stage = stage.as_ref().context("a stage was set")?;
-            let empty = idle(&kind.home(&[])?, "first", 1)?;
-            let run = idle(&stage.home, stage::TOPIC, stage.partitions)?;
+            let empty = idle::resident(&kind.home(&[])?, "first", 1)?;
+            let run = idle::resident(&stage.home, TOPIC, stage.partitions)?;
             Run { figure: run.figure - empty.figure, ..run }
         }
     };
-    Ok(Run { longest_gap_us, ..run })
+    Ok(Run { figure: workload.shape.figure(&run), longest_gap_us, ..run })
 }
 
 /// From the start of the process to the first acknowledged record.
-fn started(home: &Home, topic: &str, partitions: u32) -> Result<(Run, Broker)> {
+pub fn started(home: &Home, topic: &str, partitions: u32) -> Result<(Run, Broker)> {
     let mut broker = home.start()?;
     probe::first_record(topic, partitions)?;
     let figure = broker.started.elapsed().as_secs_f64() * 1_000.0;
@@ -145,17 +164,35 @@ fn started(home: &Home, topic: &str, partitions: u32) -> Result<(Run, Broker)> {
     Ok((run, broker))
 }
 
-/// Its resident set when it was left alone for a while; it is stopped cleanly then.
-fn idle(home: &Home, topic: &str, partitions: u32) -> Result<Run> {
-    let (run, broker) = started(home, topic, partitions)?;
-    std::thread::sleep(IDLE);
-    let run = Run { figure: process::resident_mib(broker.id())?.0, ..run };
-    broker.stop()?;
-    Ok(run)
+/// Our loader at a fixed rate.
+fn open_loop(kind: &Kind, load: OpenLoop, messages: u64, scale: f64) -> Result<Run> {
+    let home = kind.home(&[])?;
+    let mut broker = home.start()?;
+    make_topic(load.partitions)?;
+    let mut loader = Running::connect(TOPIC, load)?;
+    let mut produce = |messages: u64| loader.run(messages.div_ceil(u64::from(RECORDS)));
+    warm_up(kind, messages, VALUE_BYTES as u32, scale, &mut produce)?;
+    measured(&mut broker, |_| produce(messages))
+}
+
+/// Our loader with one request in flight.
+fn round_trips(kind: &Kind, requests: u64, scale: f64) -> Result<Run> {
+    let home = kind.home(&[])?;
+    let mut broker = home.start()?;
+    make_topic(1)?;
+    let mut loader = RoundTrips::connect(TOPIC, ROUND_TRIP_BYTES as usize)?;
+    warm_up(kind, requests, ROUND_TRIP_BYTES, scale, &mut |requests| loader.run(requests))?;
+    measured(&mut broker, |_| loader.run(requests))
+}
+
+/// A topic with a record in each of its partitions, so that all their files are there; one of a single partition as clients make it,
+/// which the floor can do too.
+fn make_topic(partitions: u32) -> Result<()> {
+    if partitions == 1 { probe::first_record(TOPIC, 1) } else { stage::fill_topic(TOPIC, partitions) }
 }
 
 /// A hundredth of the load; of a JVM as much as its compiler wants to see.
-fn warm_up(kind: &Kind, messages: u64, size: u32, scale: f64, load: &dyn Fn(u64) -> Result<Load>) -> Result<()> {
+fn warm_up(kind: &Kind, messages: u64, size: u32, scale: f64, load: &mut dyn FnMut(u64) -> Result<Load>) -> Result<()> {
     load((messages / WARM_UP).max(LEAST_WARM_UP.min(messages)))?;
     if !kind.has_compiler() {
         return Ok(());
@@ -184,6 +221,7 @@ pub fn measured(broker: &mut Broker, load: impl FnOnce(&mut Broker) -> Result<Lo
         figure: cpu.as_nanos() as f64 / messages,
         cpu_ns: cpu.as_nanos() as f64 / messages,
         per_second: messages * 1_000.0 / load.milliseconds.max(1) as f64,
+        latency_us: load.latency_us,
         peak_mib: process::resident_mib(id)?.1,
         switches: process::switches(id)?.saturating_sub(switches) as f64 * 1_000.0 / messages,
         written: process::written_bytes(id)?.saturating_sub(written) as f64 / messages,
@@ -202,6 +240,7 @@ fn without_messages(broker: &Broker) -> Result<Run> {
         written: 0.0,
         read_mib,
         cpu_ns: 0.0,
+        latency_us: [0.0; 3],
         longest_gap_us: 0,
     })
 }

@@ -31,15 +31,16 @@ pub fn with_partitions<'a>(kind: &'a Kind, partitions: u32) -> Result<Stage<'a>>
     println!("{}: making {partitions} partitions", kind.name);
     let home = kind.home(&[])?;
     let broker = home.start()?;
-    let mut connection = Connection::open()?;
     for (n, first) in (0..partitions).step_by(PARTITIONS_OF_A_TOPIC as usize).enumerate() {
-        fill_topic(&mut connection, &format!("bench-{n}"), PARTITIONS_OF_A_TOPIC.min(partitions - first))?;
+        fill_topic(&format!("bench-{n}"), PARTITIONS_OF_A_TOPIC.min(partitions - first))?;
     }
     broker.stop()?;
     Ok(Stage { home, partitions: partitions.min(PARTITIONS_OF_A_TOPIC) })
 }
 
-fn fill_topic(connection: &mut Connection, topic: &str, partitions: u32) -> Result<()> {
+/// Makes a topic of so many partitions, and sends one record to each.
+pub fn fill_topic(topic: &str, partitions: u32) -> Result<()> {
+    let mut connection = Connection::open()?;
     connection.make_topic(topic, partitions)?;
     let began = Instant::now();
     for first in (0..partitions).step_by(SLICE as usize) {
