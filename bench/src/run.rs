@@ -52,7 +52,7 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:9.1} {:9.0} msg/s {:6.1} MiB {:7.1} switches/1000 msg, longest gap {} us",
+            "{:9.2} {:9.0} msg/s {:6.1} MiB {:7.1} switches/1000 msg, longest gap {} us",
             self.figure, self.per_second, self.peak_mib, self.switches, self.longest_gap_us
         )?;
         match self.latency_us {
