@@ -30,9 +30,10 @@ pub fn text(results: &Results, notes: &str) -> String {
     machines.dedup();
     let _ = write!(
         text,
-        "\nMachine: {}. acks=all; rdkafka_performance is that of librdkafka 2.12.1. Our loader (`bench/src/loader.rs`) has a fixed rate\nor one \
-         request in flight; a latency counts from when a request was due. CPU is user and system time by the process's clock. Rounds with more than {MAX_STOLEN_PERCENT} % stolen time are \
-         repeated; a\nspinning thread was kept waiting for {gap} us at most in the seconds before the runs.\n{notes}",
+        "\nMachine: {}.\n\nacks=all; rdkafka_performance is that of librdkafka 2.12.1; our loader (`bench/src/loader.rs`) has a fixed rate or \
+         one request in\nflight, and its latencies count from when a request was due. CPU is user and system time by the process's \
+         clock. Rounds with more\nthan {MAX_STOLEN_PERCENT} % stolen time are repeated; a spinning thread was kept waiting for \
+         {gap} us at most in the seconds before the runs.\n{notes}",
         machines.join("; "),
     );
     text
@@ -132,4 +133,23 @@ pub fn picture(results: &Results) -> String {
 
 fn rows(results: &Results) -> impl Iterator<Item = (&'static Workload, &Row)> {
     WORKLOADS.iter().filter_map(|workload| Some((workload, results.rows.get(workload.name)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results;
+
+    #[test]
+    fn what_was_measured_before_is_still_told() {
+        let results = results::read(&crate::root()).unwrap();
+        assert!(!results.rows.is_empty(), "bench/results.json holds the rows of the last runs");
+        let (text, picture) = (text(&results, ""), picture(&results));
+        for name in results.rows.keys() {
+            let workload =
+                WORKLOADS.iter().find(|workload| workload.name == name).expect("a row keeps its name for ever");
+            assert!(text.contains(&format!("| {} |", workload.title)), "{} is not in the report", workload.name);
+            assert!(picture.contains(workload.title), "{} is not in the picture", workload.name);
+        }
+    }
 }
