@@ -197,7 +197,8 @@ pub fn format(
     unformatted.sort_by_key(|dir| *dir == options.metadata_log_dir);
     for dir in unformatted {
         let directory_id = directory_id(options, &dir, random);
-        fs::create_dir_all(&dir).map_err(|source| FormatError::Io { path: dir.clone(), source })?;
+        // Whatever will be promised of what lies in it, its own name comes first.
+        fs::create_dir_durably(&dir).map_err(|source| FormatError::Io { path: dir.clone(), source })?;
         let kind = if dir == options.metadata_log_dir {
             write_bootstrap(options, &dir, directory_id, &levels, now_ms)?;
             if options.quorum == QuorumKind::Static { "metadata directory" } else { "dynamic metadata voter directory" }

@@ -1,7 +1,7 @@
 //! Files and directories. Positional only, no cursor; every error names its path.
 //!
 //! Durability is never implied. Bytes are safe after [`File::sync_data`] or [`File::sync_all`]; a name (created,
-//! renamed or removed) is safe after [`sync_dir`] of its directory. [`write_atomically`] does all of it.
+//! renamed or removed) is safe after [`sync_dir`] of its directory. [`write_atomically`] and [`create_dir_durably`] do all of it.
 //!
 //! All calls block. Appends to the page cache and reads of cached pages may run on a network task; syncs, cold reads
 //! ([`File::is_cached`] tells), recovery and deletion belong on [`crate::task::blocking`] or a thread.
@@ -66,6 +66,7 @@ pub fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 ///
 /// # Errors
 /// Those of the steps; the old content is then still in place unless only the last step failed.
+#[cfg_attr(sim, track_caller)]
 pub fn write_atomically(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> io::Result<()> {
     let path = path.as_ref();
     let temporary = temporary(path);
@@ -76,6 +77,23 @@ pub fn write_atomically(path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> io
     drop(file);
     rename(&temporary, path)?;
     sync_dir(parent(path))
+}
+
+/// Creates a directory and those above it that are missing, and makes the names of those that were missing durable.
+///
+/// # Errors
+/// Those of the steps.
+#[cfg_attr(sim, track_caller)]
+pub fn create_dir_durably(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !exists(dir);
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    create_dir_all(path)?;
+    // Those above first, so that none is safe before what leads to it.
+    for made in missing.into_iter().rev() {
+        sync_dir(parent(made))?;
+    }
+    Ok(())
 }
 
 /// As [`write_atomically`], but nothing of it is durable until somebody syncs the file system: a crash may leave the new

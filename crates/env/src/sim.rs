@@ -27,6 +27,7 @@ mod file;
 pub(crate) mod fs;
 mod host;
 pub(crate) mod lock;
+mod meanwhile;
 pub(crate) mod net;
 mod network;
 pub(crate) mod planted;
@@ -39,6 +40,7 @@ pub(crate) mod time;
 mod trace;
 mod world;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -60,13 +62,27 @@ impl Sim {
     /// A world in which nothing has happened yet: one host, `main`, with an empty disk.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { world: World::new(seed, None) }
+        Self { world: World::new(seed, None, None) }
     }
 
     /// As [`Sim::new`], with a bug planted: [`crate::planted::is`] is true for its name.
     #[must_use]
     pub fn with_planted(seed: u64, bug: &str) -> Self {
-        Self { world: World::new(seed, Some(bug)) }
+        Self { world: World::new(seed, Some(bug), None) }
+    }
+
+    /// As [`Sim::new`], but the directories that one place of the code asks to have synced are not: what hangs on it shows,
+    /// since a power cut takes it as likely as not.
+    /// A place is a file, as `file!()` names it, and a line; of a function with `#[track_caller]`, its caller's.
+    #[must_use]
+    pub fn without_dir_sync(seed: u64, (file, line): (&str, u32)) -> Self {
+        Self { world: World::new(seed, None, Some((file, line))) }
+    }
+
+    /// The places that have asked for a directory to be synced, by file and line.
+    #[must_use]
+    pub fn dir_syncs(&self) -> BTreeSet<(&'static str, u32)> {
+        self.world.dir_syncs()
     }
 
     /// How often the code came by the planted bug.
@@ -142,10 +158,21 @@ pub fn die_at_effect(nth: u64) {
     Context::current().with_host(|host, _| host.disk.faults.stop_at(nth));
 }
 
+/// As [`die_at_effect`], but before the `nth` (from 1) sync of a directory: all that was done since the one before is open then.
+pub fn die_at_dir_sync(nth: u64) {
+    Context::current().with_host(|host, _| host.disk.faults.stop_at_dir_sync(nth));
+}
+
 /// Whether the moment of [`die_at_effect`] has come.
 #[must_use]
 pub fn is_dying() -> bool {
     Context::current().with_host(|host, _| host.disk.faults.is_stopped())
+}
+
+/// What another thread does while the current one waits for the device: once, during the `nth` (from 1) sync of a file from now
+/// on. It must not want a lock that the one who syncs holds.
+pub fn meanwhile(nth: u64, act: impl FnOnce() + Send + 'static) {
+    Context::current().world.state.lock().meanwhile.set(nth, Box::new(act));
 }
 
 /// How many effects the current host's disk has seen, for scenarios that visit each.

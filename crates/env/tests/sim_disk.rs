@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
 use ottla_env::fs::{self, File};
-use ottla_env::sim::{DiskFaults, DiskOperation, Sim, crash, die_at_effect, disk_effects, host, is_dying, kill};
+use ottla_env::sim::{
+    DiskFaults, DiskOperation, Sim, crash, die_at_dir_sync, die_at_effect, disk_effects, host, is_dying, kill,
+    meanwhile,
+};
 
 fn on_many_seeds(mut scenario: impl FnMut()) {
     for seed in 1..=200 {
@@ -284,5 +287,87 @@ fn a_lock_ends_with_its_holder_or_the_host() {
         drop(held);
         assert!(fs::lock("/.lock").expect("possible").is_none(), "the dead holder does not free it");
         drop(again);
+    });
+}
+
+#[test]
+fn directories_that_are_created_durably_survive_every_power_cut() {
+    on_many_seeds(|| {
+        fs::create_dir_durably("/data/logs/a").expect("created");
+        fs::create_dir_durably("/data/logs/b").expect("created");
+        crash();
+        assert!(fs::exists("/data/logs/a") && fs::exists("/data/logs/b"));
+    });
+}
+
+/// Two syncs of a directory; by function and by whether its caller counts.
+fn sync_here() -> u32 {
+    fs::sync_dir("/").expect("synced");
+    line!() - 1
+}
+
+#[track_caller]
+fn sync_for_the_caller() {
+    fs::sync_dir("/").expect("synced");
+}
+
+#[test]
+fn a_sync_that_is_left_out_keeps_nothing() {
+    let create = |name: &str| File::create(name).expect("created").sync_all().expect("synced");
+    let run = |sim: &Sim| {
+        sim.run(async {
+            create("/a");
+            let here = sync_here();
+            create("/b");
+            sync_for_the_caller();
+            let caller = line!() - 1;
+            create("/c");
+            fs::write_atomically("/d", "").expect("written");
+            let write = line!() - 1;
+            crash();
+            (["/a", "/b", "/c", "/d"].map(fs::exists), [here, caller, write])
+        })
+    };
+    let sim = Sim::new(1);
+    let (kept, lines) = run(&sim);
+    assert_eq!(kept, [true; 4]);
+    assert_eq!(sim.dir_syncs(), lines.map(|line| (file!(), line)).into());
+    let [_, caller, write] = lines;
+    let all_kept = |left_out: u32| {
+        let kept = (1..=100).map(|seed| run(&Sim::without_dir_sync(seed, (file!(), left_out))).0);
+        kept.fold([true; 4], |all, kept| [0, 1, 2, 3].map(|n| all[n] && kept[n]))
+    };
+    assert_eq!(all_kept(caller), [true; 4], "the next sync of the directory takes all names along");
+    assert_eq!(all_kept(write), [true, true, false, false], "nobody syncs it after that");
+}
+
+#[test]
+fn what_another_thread_does_during_a_sync_happens_once() {
+    Sim::new(1).run(async {
+        let file = File::create("/log").expect("created");
+        meanwhile(2, || fs::write_atomically("/meanwhile", "x").expect("written"));
+        file.sync_data().expect("synced");
+        assert!(!fs::exists("/meanwhile"));
+        file.sync_data().expect("synced");
+        assert!(fs::exists("/meanwhile"));
+        fs::remove_file("/meanwhile").expect("removed");
+        file.sync_data().expect("synced");
+        assert!(!fs::exists("/meanwhile"));
+    });
+}
+
+#[test]
+fn a_process_may_die_before_a_sync_of_a_directory() {
+    Sim::new(1).run(async {
+        let create = |name: &str| File::create(name).expect("created");
+        die_at_dir_sync(2);
+        fs::sync_dir("/").expect("the first");
+        create("/a").sync_all().expect("not of a directory");
+        assert!(!is_dying());
+        fs::sync_dir("/").expect_err("the second");
+        assert!(is_dying());
+        kill();
+        assert!(fs::exists("/a"));
+        (0..3).for_each(|_| fs::sync_dir("/").expect("it is over"));
     });
 }

@@ -84,6 +84,16 @@ fn directories_are_listed_in_order() {
 }
 
 #[test]
+fn directories_are_created_durably_with_those_above_them() {
+    let dir = dir();
+    create_dir_durably(dir.path().join("a/b/c")).expect("created");
+    create_dir_durably(dir.path().join("a/b/c")).expect("nothing to do");
+    assert!(read_dir(dir.path().join("a/b/c")).expect("listed").is_empty());
+    write_atomically(dir.path().join("file"), "x").expect("written");
+    create_dir_durably(dir.path().join("file/d")).expect_err("a file lies in the way");
+}
+
+#[test]
 fn space_and_times_are_plausible() {
     let dir = dir();
     let space = space(dir.path()).expect("known");

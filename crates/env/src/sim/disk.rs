@@ -72,6 +72,8 @@ type Name = (NodeId, String);
 struct NameChange {
     removed: Option<Name>,
     added: Option<(Name, NodeId)>,
+    /// A sync that was left out would have kept it.
+    is_owed: bool,
 }
 
 impl NameChange {
@@ -246,16 +248,16 @@ impl Disk {
         let id = self.next_node;
         self.next_node += 1;
         self.nodes.insert(id, node);
-        self.change_name(NameChange { removed: None, added: Some(((dir, name.to_owned()), id)) });
+        self.change_name(NameChange { removed: None, added: Some(((dir, name.to_owned()), id)), is_owed: false });
         id
     }
 
     pub(super) fn unlink(&mut self, dir: NodeId, name: &str) {
-        self.change_name(NameChange { removed: Some((dir, name.to_owned())), added: None });
+        self.change_name(NameChange { removed: Some((dir, name.to_owned())), added: None, is_owed: false });
     }
 
     pub(super) fn rename(&mut self, from: Name, to: Name, node: NodeId) {
-        self.change_name(NameChange { removed: Some(from), added: Some((to, node)) });
+        self.change_name(NameChange { removed: Some(from), added: Some((to, node)), is_owed: false });
     }
 
     fn change_name(&mut self, change: NameChange) {
@@ -301,6 +303,18 @@ impl Disk {
         }
     }
 
+    /// A sync of `dir` that is left out. What it would have kept is lost at the next power cut, as likely as not, whatever
+    /// becomes of later changes.
+    pub(super) fn leave_out_sync(&mut self, dir: NodeId) {
+        let mut touched: BTreeSet<Name> = BTreeSet::new();
+        for change in self.pending_names.iter_mut().rev() {
+            if change.names().any(|name| name.0 == dir || touched.contains(name)) {
+                touched.extend(change.names().cloned());
+                change.is_owed = true;
+            }
+        }
+    }
+
     /// The process is gone: its open files and locks are. What it wrote stays in the page cache.
     pub(super) fn forget_handles(&mut self) {
         self.generation += 1;
@@ -313,8 +327,10 @@ impl Disk {
         let fate = rng.below(3);
         let pending = std::mem::take(&mut self.pending_names);
         let prefix = rng.index(pending.len() + 1);
+        let loses_owed = pending.iter().any(|change| change.is_owed) && rng.coin();
         for (position, change) in pending.iter().enumerate() {
             let kept = match fate {
+                _ if loses_owed => !change.is_owed && rng.coin(),
                 0 => false,
                 1 => position < prefix,
                 _ => rng.coin(),

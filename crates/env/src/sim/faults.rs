@@ -64,6 +64,8 @@ pub(super) struct Faults {
     appointments: BTreeMap<DiskOperation, u64>,
     effects: u64,
     stop_at: Option<u64>,
+    /// Syncs of directories up to the one before which it stops.
+    dir_syncs_left: Option<u64>,
     stopped: bool,
 }
 
@@ -111,6 +113,21 @@ impl Faults {
         self.stop_at = Some(self.effects + nth.max(1));
     }
 
+    pub(super) fn stop_at_dir_sync(&mut self, nth: u64) {
+        self.dir_syncs_left = Some(nth.max(1));
+    }
+
+    /// The next effect is a sync of a directory.
+    pub(super) fn pass_dir_sync(&mut self) {
+        if let Some(left) = &mut self.dir_syncs_left {
+            *left -= 1;
+            if *left == 0 {
+                self.dir_syncs_left = None;
+                self.stop_at(1);
+            }
+        }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
     }
@@ -121,6 +138,6 @@ impl Faults {
 
     /// A new process may use the disk.
     pub(super) fn restart(&mut self) {
-        (self.stop_at, self.stopped) = (None, false);
+        (self.stop_at, self.dir_syncs_left, self.stopped) = (None, None, false);
     }
 }

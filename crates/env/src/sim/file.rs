@@ -244,6 +244,7 @@ impl File {
     /// # Errors
     /// EIO, injected or after a crash.
     pub fn sync_data(&self) -> io::Result<()> {
+        self.world.pass_sync();
         let result = self.act("sync", |disk, rng, _| {
             disk.faults.effect()?;
             let failed = disk.faults.fails(DiskOperation::Sync, rng);

@@ -1,6 +1,7 @@
 //! The doors of `crate::fs` to the simulated disk of the current host: names and directories; files are in `file.rs`.
 
 use std::io;
+use std::panic::Location;
 use std::path::{Component, Path};
 
 use rustix::io::Errno;
@@ -197,19 +198,28 @@ pub fn read_dir(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
     })
 }
 
-/// Makes the names in a directory durable.
+/// Makes the names in a directory durable, unless the scenario wants to know what comes of it when the caller does not
+/// ask ([`super::Sim::without_dir_sync`]).
 ///
 /// # Errors
 /// EIO, injected; names may then be durable or not.
+#[track_caller]
 pub fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref();
+    let (path, caller) = (path.as_ref(), Location::caller());
+    let world = Context::current().world;
+    let is_left_out = world.note_dir_sync(caller);
     let result = on_disk("sync", path, |disk, rng, _| {
         let dir = find(disk, path)?;
+        disk.faults.pass_dir_sync();
         fail_sometimes(disk, DiskOperation::Sync, rng)?;
-        disk.sync_dir(dir);
+        if is_left_out {
+            disk.leave_out_sync(dir)
+        } else {
+            disk.sync_dir(dir)
+        }
         Ok(())
     });
-    Context::current().world.state.lock().spend_ns(SYNC_NS);
+    world.state.lock().spend_ns(SYNC_NS);
     result
 }
 

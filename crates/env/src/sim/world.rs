@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::executor::{Ready, Task};
 use super::host::HostState;
+use super::meanwhile::Meanwhile;
 use super::network::Network;
 use super::rng::Rng;
 use super::trace::{Recorder, Trace};
@@ -29,6 +31,8 @@ pub(super) struct World {
     planted: Option<String>,
     /// How often the planted bug was asked for.
     planted_reached: AtomicU64,
+    /// The file and line whose syncs of directories do nothing.
+    left_out: Option<(String, u32)>,
     pub(super) ready: Arc<Ready>,
     pub(super) state: Mutex<State>,
 }
@@ -49,10 +53,14 @@ pub(super) struct State {
     pub(super) network: Network,
     /// Panics of tasks that nobody waits for.
     pub(super) lost_panics: Vec<String>,
+    /// Where syncs of directories were asked for.
+    dir_syncs: BTreeSet<(&'static str, u32)>,
+    /// What is to happen during a sync of a file.
+    pub(super) meanwhile: Meanwhile,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, planted: Option<&str>) -> Arc<Self> {
+    pub(super) fn new(seed: u64, planted: Option<&str>, left_out: Option<(&str, u32)>) -> Arc<Self> {
         let state = State {
             now_ns: 0,
             steps: 0,
@@ -66,11 +74,14 @@ impl World {
             hosts: vec![HostState::new("main")],
             network: Network::default(),
             lost_panics: Vec::new(),
+            dir_syncs: BTreeSet::new(),
+            meanwhile: Meanwhile::default(),
         };
         Arc::new(Self {
             seed,
             planted: planted.map(str::to_owned),
             planted_reached: AtomicU64::new(0),
+            left_out: left_out.map(|(file, line)| (file.to_owned(), line)),
             ready: Arc::new(Ready::default()),
             state: Mutex::new(state),
         })
@@ -86,6 +97,25 @@ impl World {
 
     pub(super) fn planted_reached(&self) -> u64 {
         self.planted_reached.load(Ordering::Relaxed)
+    }
+
+    /// A directory is about to be synced. True: nothing shall come of it.
+    pub(super) fn note_dir_sync(&self, caller: &'static Location<'static>) -> bool {
+        let place = (caller.file(), caller.line());
+        self.state.lock().dir_syncs.insert(place);
+        self.left_out.as_ref().is_some_and(|(file, line)| (file.as_str(), *line) == place)
+    }
+
+    pub(super) fn dir_syncs(&self) -> BTreeSet<(&'static str, u32)> {
+        self.state.lock().dir_syncs.clone()
+    }
+
+    /// A file is being synced: does what was to happen meanwhile.
+    pub(super) fn pass_sync(&self) {
+        let due = self.state.lock().meanwhile.take_due();
+        if let Some(act) = due {
+            act();
+        }
     }
 
     pub(super) fn seed(&self) -> u64 {
