@@ -3,7 +3,8 @@
 //! ```text
 //!   sim                           all of them, as the test command runs them
 //!   sim SEED                      all of them, each with one seed
-//!   sim NAME SEED [BUG]           one run of one, with what happens in it; with a planted bug if one is named
+//!   sim NAME SEED [BUG]           one run of one, with what happens in it; with a planted bug if one is named, or without the syncs
+//!                                 of a directory that one place asks for: file:line
 //!   sim NAME --many N [FIRST]     N seeds of one, built for release
 //! ```
 
@@ -48,7 +49,7 @@ fn replay(name: &str, seed: &str, bug: Option<&str>) -> Result<()> {
     let one = BTreeSet::from([named(name)?]);
     let mut cmd = tests(&one, &[])?.args(["--", "--nocapture", "--test-threads=1"]);
     // Those that choose their seeds themselves.
-    cmd = cmd.args(["--skip", "can_be_replayed", "--skip", "planted_bug"]);
+    cmd = cmd.args(["--skip", "can_be_replayed", "--skip", "planted_bug", "--skip", "directory_sync"]);
     cmd = cmd.env("OTTLA_SEED", seed).env("OTTLA_SIM_TRACE", "effects");
     if let Some(bug) = bug {
         cmd = cmd.env("OTTLA_PLANTED", bug);

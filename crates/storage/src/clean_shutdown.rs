@@ -32,9 +32,6 @@ pub(crate) fn take(dir: &Path) -> Result<Option<i64>, StorageError> {
     if !planted::is("the mark of a clean stop stays") {
         fs::remove_file(&path)?;
     }
-    if planted::is("the removal of the mark is not synced") {
-        return Ok(Some(text.ok().and_then(|text| broker_epoch(&text)).unwrap_or(NO_BROKER_EPOCH)));
-    }
     // Before anything is written: a crash during this run must not find the mark of the last one.
     fs::sync_dir(dir)?;
     Ok(Some(text.ok().and_then(|text| broker_epoch(&text)).unwrap_or(NO_BROKER_EPOCH)))

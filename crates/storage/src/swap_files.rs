@@ -46,6 +46,7 @@ fn remove(folder: &LogFolder, names: &[String]) -> Result<(), StorageError> {
     names.iter().try_for_each(|name| Ok(fs::remove_file(folder.file(name))?))
 }
 
+#[cfg_attr(sim, track_caller)]
 fn sync(folder: &LogFolder) -> Result<(), StorageError> {
     Ok(fs::sync_dir(folder.path())?)
 }
@@ -80,16 +81,19 @@ fn finish(folder: &LogFolder) -> Result<(), StorageError> {
         if !planted::is("what was compacted stays beside its replacement") {
             remove(folder, &replaced(folder, &files, &logs)?)?;
         }
+        // Before the new ones are told from old ones by nothing any more.
         sync(folder)?;
         for (_, name) in &logs {
             drop_suffix(folder, name)?;
         }
+        // Before the indexes: beside a .log.swap they would be taken for old ones.
         sync(folder)?;
     }
     let rest: Vec<_> = with_suffix(&files, SWAP).into_iter().filter(|swap| !logs.contains(swap)).collect();
     for (_, name) in &rest {
         drop_suffix(folder, name)?;
     }
+    // Before the next pass makes files: beside those, whatever ends in .swap is taken for unfinished.
     if rest.is_empty() { Ok(()) } else { sync(folder) }
 }
 

@@ -4,7 +4,8 @@
 //! ```text
 //!   cargo xtask sim storage 7        one run, with all that happens in it
 //! ```
-//! A model that objects to nothing proves nothing: `sim_storage/planted.rs` makes the storage break each of its promises.
+//! A model that objects to nothing proves nothing: `sim_storage/planted.rs` makes the storage break each of its promises, and
+//! `sim_storage/syncs.rs` leaves out each sync of a directory.
 //!
 //! `OTTLA_SEEDS` (how many) and `OTTLA_FIRST_SEED` choose a range; a failure prints its seed.
 #![cfg(sim)]
@@ -15,12 +16,18 @@ mod batches;
 mod checks;
 #[path = "sim_storage/compaction.rs"]
 mod compaction;
+#[path = "sim_storage/cut_short.rs"]
+mod cut_short;
+#[path = "sim_storage/hunt.rs"]
+mod hunt;
 #[path = "sim_storage/many.rs"]
 mod many;
 #[path = "sim_storage/model.rs"]
 mod model;
 #[path = "sim_storage/moves.rs"]
 mod moves;
+#[path = "sim_storage/names.rs"]
+mod names;
 #[path = "sim_storage/operations.rs"]
 mod operations;
 #[path = "sim_storage/planted.rs"]
@@ -33,6 +40,8 @@ mod run;
 mod settings;
 #[path = "sim_storage/stories.rs"]
 mod stories;
+#[path = "sim_storage/syncs.rs"]
+mod syncs;
 #[path = "sim_storage/transactions.rs"]
 mod transactions;
 

@@ -201,12 +201,9 @@ impl Log {
             if header.has_producer_id() {
                 let marker = if header.is_control() { Marker::read(batch) } else { None };
                 if let Some(aborted) = appender.producers.replay(&header, marker) {
-                    if !segment.has_aborted() {
-                        // The file is made with its first entry: its name must last as long as the entry.
-                        self.names_dirty.store(true, Ordering::Release);
-                    }
                     segment.note_aborted(aborted)?;
-                    // The first of a segment makes a file, whose name has to survive as well.
+                    // The first of a segment makes a file, whose name has to survive as well. Marked behind it: a flush that is
+                    // under way takes the mark along, and may have passed the file by.
                     self.names_dirty.store(true, Ordering::Release);
                 }
             }
@@ -251,10 +248,11 @@ impl Log {
         }
         // If the first segment's name were lost and not the second's, the log would seem to begin there.
         self.folder.settle()?;
-        // Also if it fails: names were made and removed.
-        self.names_dirty.store(true, Ordering::Release);
         let base_offset = base_offset + i64::from(planted::is("a roll one offset off"));
-        let segment = Arc::new(create_segment(&self.folder, base_offset, config, now_ms)?);
+        let made = create_segment(&self.folder, base_offset, config, now_ms);
+        // Also if it failed: names were made and removed. Behind them, or a flush that is under way would take the mark along.
+        self.names_dirty.store(true, Ordering::Release);
+        let segment = Arc::new(made?);
         appender.pending_snapshots.push((base_offset, producer_snapshot::encode(&appender.producers)));
         if appender.pending_snapshots.len() > PENDING_SNAPSHOTS_MAX {
             appender.pending_snapshots.remove(0);
@@ -268,6 +266,7 @@ impl Log {
         drop(segments);
         if active.size() == 0 {
             active.delete(now_ms)?;
+            self.names_dirty.store(true, Ordering::Release);
         }
         self.want_flush();
         Ok(segment)

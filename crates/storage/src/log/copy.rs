@@ -282,13 +282,15 @@ impl Log {
         Ok(())
     }
 
-    /// A directory of the name that the copy is to take, of a log that was being made when the process ended, is set aside.
-    /// Found out later, it would leave the partition without a log: its own has another name by then.
+    /// A directory of the name that the copy is to take, of a log that was being made when the process ended, is set aside,
+    /// durably. Found out later, or back after a crash, it would leave the partition without a log: its own has another name
+    /// by then.
     fn clear_the_way(&self) -> Result<(), StorageError> {
         let dir = &self.folder.dir;
         let path = dir.path().join(partition_dir(self.topic(), self.partition()));
         if fs::exists(&path) {
-            let to = dir.rename_durably(&path, &stray_dir(self.topic(), self.partition(), random::bytes16()))?;
+            let to = dir.rename(&path, &stray_dir(self.topic(), self.partition(), random::bytes16()))?;
+            dir.sync_names()?;
             tracing::warn!(from = %path.display(), to = %to.display(),
                 "a directory that has the name of a log that moves here is set aside; remove it when nobody misses it");
         }

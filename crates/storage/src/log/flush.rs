@@ -31,6 +31,16 @@ impl Log {
 
     /// With `flushing` held.
     fn sync(&self) -> Result<(), StorageError> {
+        // Before anything is written: what is made from here on leaves its mark for the next flush.
+        let names_dirty = self.names_dirty.swap(false, Ordering::AcqRel);
+        let synced = self.sync_with_names(names_dirty);
+        if synced.is_err() && names_dirty {
+            self.names_dirty.store(true, Ordering::Release);
+        }
+        synced
+    }
+
+    fn sync_with_names(&self, names_dirty: bool) -> Result<(), StorageError> {
         let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
         let target = self.log_end_offset();
         // Also the segment that ends there: it may have been closed since, which left an entry in its time index.
@@ -53,8 +63,8 @@ impl Log {
             }
         }
         self.write_epochs()?;
-        self.folder.settle()?;
-        if self.names_dirty.swap(false, Ordering::AcqRel) && !planted::is("a flush without the names of segments") {
+        let is_settled_now = self.folder.settle()?;
+        if names_dirty && !is_settled_now {
             fs::sync_dir(self.path())?;
         }
         // Told before anybody is answered.

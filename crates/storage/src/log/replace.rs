@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ottla_env::collections::HashMap;
-use ottla_env::{fs, planted, time};
+use ottla_env::{fs, time};
 
 use super::Log;
 use crate::access::Access;
@@ -177,15 +177,19 @@ impl Log {
 
     fn swap(&self, old: &[Arc<Segment>], new: &[Arc<Segment>]) -> Result<(), StorageError> {
         let path = self.path();
+        // Before any is renamed: nobody would miss a transaction index whose name never was.
         fs::sync_dir(&path)?;
         // From the last to the first: as long as one lacks the suffix, the loader undoes those above it.
-        for segment in new.iter().rev() {
+        for (n, segment) in new.iter().enumerate().rev() {
+            if n == 0 && new.len() > 1 {
+                // The first decides: what it stands for goes, and the others must be there by then.
+                fs::sync_dir(&path)?;
+            }
             segment.rename_indexes(SWAP)?;
             segment.rename_log(SWAP)?;
         }
-        if !planted::is("old segments go before the new names are synced") {
-            fs::sync_dir(&path)?;
-        }
+        // Before the old ones go.
+        fs::sync_dir(&path)?;
         let mut segments = self.segments.write();
         for segment in old {
             segments.remove(segment.base_offset());
@@ -203,6 +207,7 @@ impl Log {
         // Before the indexes: beside a .log.swap they would be taken for old ones.
         fs::sync_dir(&path)?;
         new.iter().try_for_each(|segment| segment.rename_indexes(""))?;
+        // Before the next pass makes files: beside those, whatever ends in .swap is taken for unfinished.
         fs::sync_dir(&path)?;
         let is_new = |base: &i64| new.iter().any(|segment| segment.base_offset() == *base);
         let gone: Vec<_> = old.iter().map(|segment| segment.base_offset()).filter(|base| !is_new(base)).collect();

@@ -217,32 +217,38 @@ impl Log {
             topic = %self.topic, partition = self.partition, segments = count, log_start_offset = self.log_start_offset(),
             "old segments are removed"
         );
-        self.note_log_start()?;
-        self.or_offline(self.delete_segments(gone).and_then(|()| self.sync_names()))?;
+        // Without a note one by one from the oldest on: of several a crash might take those between, and what follows them would
+        // not follow what is left.
+        let together = if self.note_log_start()? { count } else { 1 };
+        for gone in gone.chunks(together) {
+            // A crash would bring them back, and the log start with them once its note has gone: a log needs none that starts
+            // where its first segment does.
+            self.or_offline(self.delete_segments(gone).and_then(|()| self.sync_names()))?;
+        }
         self.or_offline(self.snapshots.remove_before(first))?;
-        drop(appender);
-        // A crash would bring them back, and the log start with them.
-        self.or_offline_unless_full(fs::sync_dir(self.path()).map_err(StorageError::from))?;
         Ok(count)
     }
 
     /// Before segments go: a crash may bring some of them back without those between, and what lies below the log start need
-    /// not be whole. A full disk must not hinder what makes room.
-    fn note_log_start(&self) -> Result<(), StorageError> {
+    /// not be whole. A full disk must not hinder what makes room: false, if there is no space for the note.
+    fn note_log_start(&self) -> Result<bool, StorageError> {
         let noted = self.folder.dir.log_starts.raise(&self.topic, self.partition, self.log_start_offset());
         match self.or_offline_unless_full(noted) {
             Err(error) if error.may_pass() => {
                 tracing::warn!(topic = %self.topic, partition = self.partition, %error, "segments go without a note");
-                Ok(())
+                Ok(false)
             }
-            noted => noted,
+            noted => noted.map(|()| true),
         }
     }
 
     /// Makes the names of the segments durable.
+    #[cfg_attr(sim, track_caller)]
     fn sync_names(&self) -> Result<(), StorageError> {
-        self.folder.settle()?;
-        Ok(fs::sync_dir(self.path())?)
+        if !self.folder.settle()? {
+            fs::sync_dir(self.path())?;
+        }
+        Ok(())
     }
 
     fn facts(&self, segments: &[Arc<Segment>]) -> Result<Vec<SegmentFacts>, StorageError> {

@@ -1,7 +1,7 @@
 //! Making logs: where a new one goes, and many of them at once.
 //!
 //! ```text
-//!   wanted ──> there already? ──> placed (O(directories) each) ──> files made by several threads ──> one sync per directory
+//!   wanted ──> there already? ──> placed (O(directories) each) ──> files made by several threads
 //! ```
 //! Kafka: `LogManager.getOrCreateLog`, `nextLogDirs`.
 
@@ -106,7 +106,6 @@ impl LogManager {
             return Ok(Some(log));
         }
         self.remove_future(&wanted.topic, wanted.partition)?;
-        // Its name is synced with that of the new one.
         strays::set_log_aside(&log)?;
         self.forget(&wanted.topic, wanted.partition);
         Ok(None)
@@ -195,13 +194,6 @@ impl LogManager {
             }
             (job, opened)
         });
-        for dir in &self.dirs {
-            if dir.check_online().is_ok()
-                && let Err(error) = dir.sync_names()
-            {
-                dir.set_offline(&error.to_string());
-            }
-        }
         let mut again = Vec::new();
         for (job, opened) in outcomes {
             match opened {

@@ -13,7 +13,7 @@ use ottla_env::{fs, planted, random, time};
 use ottla_protocol::Uuid;
 use parking_lot::MutexGuard;
 
-use super::remove::{forget_notes, sync_names};
+use super::remove::{forget_notes, remove_at_once, sync_names};
 use super::{LogManager, Logs, take};
 use crate::error::StorageError;
 use crate::file_names::{future_dir, partition_dir};
@@ -151,7 +151,7 @@ impl LogManager {
         let (id, config) = (current.topic_id(), current.config());
         let future = Log::open_named(&name, dir, topic, partition, id, config, options)
             .inspect_err(|error| offline_if_broken(dir, error))?;
-        sync_names(dir)?;
+        // It is durable once it is flushed, as any log is.
         current.pause_for_move();
         dir.count_log(1);
         self.futures.write().entry(Arc::clone(current.topic())).or_default().insert(partition, Arc::clone(&future));
@@ -242,12 +242,8 @@ impl LogManager {
 
 /// A copy whose log is gone is the log.
 fn put_in_place(future: &Log, dirs: &[Arc<LogDir>]) -> Result<(), StorageError> {
-    // Where the log was, its new name may not be durable yet: after a loss of power both would be there.
-    for dir in dirs.iter().filter(|dir| dir.check_online().is_ok()) {
-        fs::sync_dir(dir.path())
-            .map_err(StorageError::from)
-            .inspect_err(|error| dir.set_offline(&error.to_string()))?;
-    }
+    // Where the log was, its new name is durable, so that a loss of power does not leave both: a start syncs each directory when it
+    // looks for the mark of a clean stop.
     let noted = dirs.iter().filter_map(|dir| dir.high_watermarks.get(future.topic(), future.partition())).max();
     if let Some(high_watermark) = noted {
         future.set_high_watermark(high_watermark);
@@ -330,8 +326,7 @@ fn length(copy: &Log) -> (i64, u64) {
 
 fn remove(copy: &Log) {
     tracing::warn!(path = %copy.path().display(), "a copy that is of no use is removed");
-    let renamed = copy.rename_for_removal().map(|path| copy.dir().remove_later(path, true, 0));
-    told(copy, renamed);
+    told(copy, remove_at_once(copy));
 }
 
 /// Whether it succeeded; a failure has taken a directory offline, and the next start looks again.

@@ -9,7 +9,7 @@ use ottla_env::task::StopSignal;
 use ottla_env::{fs, time};
 use parking_lot::{Mutex, RwLock};
 
-use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs, moves, strays};
+use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs, moves, remove, strays};
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::cleaner::Cleaner;
@@ -216,7 +216,8 @@ fn the_used_one(a: Arc<Log>, b: Arc<Log>) -> Result<Arc<Log>, OpenError> {
         (true, _) => (b, a),
         (false, true) => (a, b),
     };
-    let renamed = unused.rename_for_removal()?;
-    unused.dir().remove_later(renamed, true, 0);
+    if let Err(error) = remove::remove_at_once(&unused) {
+        tracing::error!(path = %unused.path().display(), %error, "a log that is of no use is left to the next start");
+    }
     Ok(used)
 }

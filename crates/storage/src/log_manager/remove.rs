@@ -74,13 +74,6 @@ impl LogManager {
                 }
             }
         }
-        for dir in &self.dirs {
-            if dir.check_online().is_ok()
-                && let Err(error) = sync_names(dir)
-            {
-                tracing::error!(%error, "what was set aside may be back after a loss of power");
-            }
-        }
     }
 }
 
@@ -97,6 +90,18 @@ fn by_directory(renamed: Renamed) -> Vec<(Arc<LogDir>, Renamed)> {
     grouped
 }
 
+/// Removes a log, or the copy of one, that nobody uses.
+///
+/// # Errors
+/// When it cannot be renamed, or that not be made durable; its directory is offline then.
+pub(super) fn remove_at_once(log: &Log) -> Result<(), StorageError> {
+    let path = log.rename_for_removal()?;
+    // Or a crash would bring back a log that lacks some of its files.
+    sync_names(log.dir())?;
+    log.dir().remove_later(path, true, 0);
+    Ok(())
+}
+
 /// One writing of each checkpoint now instead of one for each log of that name that is made later.
 pub(super) fn forget_notes(dir: &LogDir, topic: &str, partitions: &BTreeSet<i32>) -> Result<(), StorageError> {
     let forgotten = dir.checkpoints().into_iter().try_for_each(|notes| notes.forget(topic, partitions));
@@ -108,6 +113,7 @@ pub(super) fn forget_notes(dir: &LogDir, topic: &str, partitions: &BTreeSet<i32>
 }
 
 /// Names that cannot be made durable take the directory offline.
+#[cfg_attr(sim, track_caller)]
 pub(super) fn sync_names(dir: &Arc<LogDir>) -> Result<(), StorageError> {
     dir.check_online()?;
     dir.sync_names().inspect_err(|error| dir.set_offline(&error.to_string()))

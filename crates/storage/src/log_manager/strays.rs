@@ -1,5 +1,7 @@
 //! Strays: directories of partitions that metadata does not know. They are renamed, not removed, as Kafka does: should the
 //! metadata be at fault, the records are still there.
+//!
+//! Nobody waits for their names to be durable: one that a loss of power brings back is a stray again at the next start.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ pub(super) fn set_unopened_aside(
             None if has_records(&path)? => Uuid::ZERO,
             None => continue,
         };
-        let to = dir.rename_durably(&path, &stray_dir(topic, partition, random::bytes16()))?;
+        let to = dir.rename(&path, &stray_dir(topic, partition, random::bytes16()))?;
         tracing::warn!(from = %path.display(), to = %to.display(), topic_id = %found,
             "a directory that metadata does not know is set aside; remove it when nobody misses it");
     }
@@ -57,7 +59,7 @@ pub(super) fn set_copy_aside(dir: &LogDir, path: &Path) -> Result<(), StorageErr
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(FUTURE_DIR).unwrap_or(&name);
-    let to = dir.rename_durably(path, &format!("{name}{STRAY_DIR}"))?;
+    let to = dir.rename(path, &format!("{name}{STRAY_DIR}"))?;
     tracing::warn!(from = %path.display(), to = %to.display(),
         "the copy of a log that does not say of which topic is set aside; remove it when nobody misses it");
     Ok(())

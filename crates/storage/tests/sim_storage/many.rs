@@ -53,13 +53,19 @@ pub(crate) fn on_all_cores(work: impl Fn() + Copy + Send) {
     });
 }
 
+/// With a planted bug, or without the syncs of a directory that `file:line` asks for.
+fn with_flaw(seed: u64, flaw: &str) -> Sim {
+    let place = flaw.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
+    place.map_or_else(|| Sim::with_planted(seed, flaw), |place| Sim::without_dir_sync(seed, place))
+}
+
 /// Runs one scenario with many seeds; panics with what was noticed, and by which seed first.
 pub(crate) fn all(seeds: &[u64], scenario: impl Fn() + Sync) {
     let planted = std::env::var("OTTLA_PLANTED");
     let (next, noticed) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, (u64, u64, String)>::new()));
     let work = || {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let sim = planted.as_ref().map_or_else(|_| Sim::new(*seed), |bug| Sim::with_planted(*seed, bug));
+            let sim = planted.as_ref().map_or_else(|_| Sim::new(*seed), |flaw| with_flaw(*seed, flaw));
             let Err(what) = once(&sim, &scenario) else { continue };
             let place = what.split(": ").next().unwrap_or_default().to_owned();
             let mut noticed = noticed.lock();

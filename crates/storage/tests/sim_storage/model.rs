@@ -98,6 +98,8 @@ pub(crate) struct Part {
     cut: i64,
     /// Whether its log was made, so that it must be there.
     pub(crate) exists: bool,
+    /// Whether there may be a copy of it that is to take its place.
+    pub(crate) may_move: bool,
     /// In order. Those wholly below `start` are history: producers and transactions remember them.
     pub(crate) batches: Vec<Batch>,
     pub(crate) start: i64,
@@ -139,6 +141,7 @@ impl Part {
             config,
             cut: i64::MAX,
             exists: false,
+            may_move: false,
             batches: Vec::new(),
             start: 0,
             end: 0,

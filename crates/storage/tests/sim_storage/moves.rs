@@ -15,12 +15,16 @@ impl Run {
         let (manager, log) = (Arc::clone(self.manager()), self.log(at));
         let Some(future) = manager.future(topic, partition) else {
             let dirs = manager.log_dirs();
+            self.parts[at].may_move = true;
             let made = manager.create_future(topic, partition, &dirs[chance(dirs.len() as u64)]);
             let _told = self.heard(made.map_err(CopyError::from));
             return;
         };
         if chance(12) == 0 {
-            let _told = self.heard(manager.delete_future(topic, partition).map_err(CopyError::from));
+            let called_off = self.heard(manager.delete_future(topic, partition).map_err(CopyError::from));
+            if called_off.is_some() {
+                self.parts[at].may_move = false;
+            }
             return;
         }
         for _ in 0..=chance(12) {
@@ -35,6 +39,7 @@ impl Run {
                 if let Some(finished) = finished {
                     note(&format!("it moved to {}", future.dir().path().display()));
                     self.parts[at].begins_at(future.log_start_offset());
+                    self.parts[at].may_move = false;
                     assert!(finished.is_some_and(|log| Arc::ptr_eq(&log, &future)), "nothing came between");
                 }
                 return;

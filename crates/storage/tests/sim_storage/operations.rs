@@ -538,8 +538,10 @@ impl Run {
         let topic = self.parts[at].topic;
         let gone: Vec<Part> = self.parts.extract_if(.., |part| part.topic == topic).collect();
         self.configs.lock().remove(topic);
+        let mut all_gone = gone.iter().all(|part| part.exists);
         for part in gone.iter().filter(|part| part.exists) {
             if self.manager().get(topic, part.partition).is_none_or(|log| log.dir().check_online().is_err()) {
+                all_gone = false;
                 continue;
             }
             let deleted = self.manager().delete(topic, part.partition);
@@ -548,8 +550,15 @@ impl Run {
             }
             match deleted {
                 Ok(()) => assert!(self.manager().get(topic, part.partition).is_none(), "deleted"),
-                Err(error) => note(&format!("not deleted: {error}")),
+                Err(error) => {
+                    all_gone = false;
+                    note(&format!("not deleted: {error}"));
+                }
             }
+        }
+        // What cannot be synced is left to the next start, and so are copies.
+        if all_gone && !self.must_reboot() {
+            self.deleted.extend(gone.first().map(|part| part.id));
         }
     }
 

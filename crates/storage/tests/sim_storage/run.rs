@@ -3,7 +3,7 @@
 //! Every process may be appointed to die before some effect on its disk, in the middle of whatever it does then, its own
 //! start included. What was under way may have happened or not; everything that was answered before must hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -92,6 +92,8 @@ pub(crate) struct Run {
     pub(crate) coordinator_epoch: i32,
     cleaner: CleanerConfig,
     topics_made: u64,
+    /// Topics of whose deletion everybody has heard.
+    pub(crate) deleted: BTreeSet<Uuid>,
     broker_epoch: i64,
     /// A stop or a start was cut short: some directories may bear the mark of a clean stop.
     mark_is_open: bool,
@@ -132,6 +134,7 @@ impl Run {
             coordinator_epoch: 0,
             cleaner: settings::draw_cleaner(),
             topics_made: 0,
+            deleted: BTreeSet::new(),
             broker_epoch: 0,
             mark_is_open: false,
             full: false,
@@ -404,7 +407,10 @@ impl Run {
         let known: Vec<_> = self.parts.iter().map(|part| (part.topic, part.partition, part.id)).collect();
         let opened = |part: &Part| manager.get(part.topic, part.partition).is_some();
         let opened: Vec<bool> = self.parts.iter().map(opened).collect();
-        manager.set_strays_aside(|log| !known.contains(&(log.topic(), log.partition(), log.topic_id())));
+        manager.set_strays_aside(|log| {
+            assert!(!self.deleted.contains(&log.topic_id()), "{} was deleted, and is back", log.path().display());
+            !known.contains(&(log.topic(), log.partition(), log.topic_id()))
+        });
         for (at, existed) in existed.iter().enumerate() {
             let part = &self.parts[at];
             assert!(!existed || opened[at] || is_dying(), "{}-{} is not there", part.topic, part.partition);
@@ -443,6 +449,9 @@ impl Run {
             part.epoch += 1;
             part.check_offsets(&log);
             part.check_all_committed(&log);
+            let is_called_off =
+                !self.parts[at].may_move && self.manager().future(log.topic(), log.partition()).is_some();
+            assert!(!is_called_off, "{}-{} moves, but nobody wants that", log.topic(), log.partition());
             self.hear_promises(at);
             self.probe_producers(at);
         }

@@ -3,49 +3,50 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_env::sim::{DiskFaults, Sim, crash, die_at_effect, host, kill};
-use ottla_env::{fs, time};
+use ottla_env::sim::{DiskFaults, Sim, crash, die_at_effect, host, kill, meanwhile};
+use ottla_env::{fs, random, time};
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{BatchBuilder, BatchOptions};
 use ottla_storage::meta_properties::MetaProperties;
-use ottla_storage::{AppendOrigin, CleanupPolicy, Copied, LogConfig, LogManager, LogManagerOptions};
+use ottla_storage::{
+    AbortedTransaction, AppendOrigin, CleanupPolicy, Copied, LogConfig, LogManager, LogManagerOptions,
+};
 
 use crate::batches;
 use crate::model::read_all;
 
 /// The clock of the records.
-const NOW: i64 = 1_700_000_000_000;
+pub(crate) const NOW: i64 = 1_700_000_000_000;
 /// Topic and id of the only log.
-const TOPIC: (&str, Uuid) = ("orders", Uuid(*b"0123456789abcdef"));
+pub(crate) const TOPIC: (&str, Uuid) = ("orders", Uuid(*b"0123456789abcdef"));
 
-fn formatted() {
+pub(crate) fn formatted() {
     format("/data", 1);
-    fs::sync_dir("/").expect("synced");
 }
 
-fn format(path: &str, id: u8) {
-    fs::create_dir_all(path).expect("made");
+pub(crate) fn format(path: &str, id: u8) {
+    fs::create_dir_durably(path).expect("made");
     let directory_id = Some(Uuid([id; 16]));
     let meta = MetaProperties { version: 1, cluster_id: "c".to_owned(), node_id: 1, directory_id };
     meta.write(Path::new(path)).expect("formatted");
 }
 
-fn process() -> Arc<LogManager> {
+pub(crate) fn process() -> Arc<LogManager> {
     process_of(&["/data"], LogConfig::default())
 }
 
-fn process_of(dirs: &[&str], config: LogConfig) -> Arc<LogManager> {
+pub(crate) fn process_of(dirs: &[&str], config: LogConfig) -> Arc<LogManager> {
     LogManager::open(options_of(dirs, config)).expect("opened")
 }
 
-fn options_of(dirs: &[&str], config: LogConfig) -> LogManagerOptions {
+pub(crate) fn options_of(dirs: &[&str], config: LogConfig) -> LogManagerOptions {
     let (dirs, config) = (dirs.iter().map(PathBuf::from).collect(), Arc::new(config));
     let config_of = Box::new(move |_: &str| Arc::clone(&config));
     LogManagerOptions { dirs, config_of, ..LogManagerOptions::default() }
 }
 
 /// One record of this time, in a batch of its own.
-fn record(timestamp: i64, value_bytes: usize) -> Vec<u8> {
+pub(crate) fn record(timestamp: i64, value_bytes: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new(BatchOptions::default());
     builder.append(timestamp, Some(b"key"), Some(&vec![b'v'; value_bytes]), &[]);
     builder.build()
@@ -56,7 +57,7 @@ fn settings() -> Arc<LogConfig> {
 }
 
 /// So many bytes are left on the disk.
-fn leave_space(bytes: u64) {
+pub(crate) fn leave_space(bytes: u64) {
     // Only a disk that can be filled is counted.
     host("main").set_disk_capacity(4_096);
     let space = fs::space("/").expect("known");
@@ -120,7 +121,6 @@ fn a_copy_has_no_hole_that_its_log_has_not() {
     Sim::new(1).run(async {
         format("/data", 1);
         format("/other", 2);
-        fs::sync_dir("/").expect("synced");
         let cleanup_policy = CleanupPolicy { compact: true, delete: false };
         let config = LogConfig { cleanup_policy, segment_bytes: 250, flush_messages: 1, ..LogConfig::default() };
         let start = || process_of(&["/data", "/other"], config.clone());
@@ -155,21 +155,21 @@ fn a_copy_has_no_hole_that_its_log_has_not() {
 /// whole (seed 1481).
 #[test]
 fn a_mark_that_was_taken_stays_away() {
-    for seed in 1..=40 {
-        Sim::new(seed).run(async {
-            formatted();
-            process().stop(1).expect("a clean stop");
-            // The removal is the first effect of a start, its sync the second.
-            die_at_effect(2);
-            LogManager::open(options_of(&["/data"], LogConfig::default())).expect_err("it dies");
-            kill();
-            let manager = process();
-            assert_eq!(manager.clean_broker_epoch(), None);
-            drop(manager);
-            crash();
-            assert_eq!(process().clean_broker_epoch(), None, "nobody has stopped since");
-        });
-    }
+    (1..=40).for_each(|seed| Sim::new(seed).run(async { take_a_mark_twice() }));
+}
+
+pub(crate) fn take_a_mark_twice() {
+    formatted();
+    process().stop(1).expect("a clean stop");
+    // The removal is the first effect of a start, its sync the second.
+    die_at_effect(2);
+    LogManager::open(options_of(&["/data"], LogConfig::default())).expect_err("it dies");
+    kill();
+    let manager = process();
+    assert_eq!(manager.clean_broker_epoch(), None);
+    drop(manager);
+    crash();
+    assert_eq!(process().clean_broker_epoch(), None, "nobody has stopped since");
 }
 
 /// A device failed under a search by time, which told its caller and nobody else (seed 592).
@@ -280,33 +280,76 @@ fn an_aborted_transaction_that_was_dropped_stays_away() {
 /// found it renamed, and removed it; then the power went, and the segment had its name again (seed 213664).
 #[test]
 fn a_segment_that_was_cut_off_stays_away() {
-    for seed in 1..=200 {
+    (1..=200).for_each(|seed| Sim::new(seed).run(async { cut_a_segment_off_twice() }));
+}
+
+pub(crate) fn cut_a_segment_off_twice() {
+    formatted();
+    let cleanup_policy = CleanupPolicy { compact: true, delete: false };
+    let config = LogConfig { cleanup_policy, segment_bytes: 250, ..LogConfig::default() };
+    let start = || LogManager::open(options_of(&["/data"], config.clone()));
+    let manager = start().expect("opened");
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
+    for n in 0..6 {
+        log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+    }
+    log.flush().expect("flushed");
+    let first = log.path().join("00000000000000000000.log");
+    drop((log, manager));
+    kill();
+    let torn = fs::File::open_rw(&first).expect("there");
+    torn.set_len(5).and_then(|()| torn.sync_data()).expect("what the power took");
+    drop(torn);
+    die_at_effect(1 + random::below(20));
+    drop(start());
+    kill();
+    let manager = start().expect("opened");
+    assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0);
+    drop(manager);
+    crash();
+    let manager = start().expect("opened");
+    assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0);
+}
+
+/// While a flush waited for its device, an ABORT marker was appended. The flush took the mark along that said that names were to
+/// be synced, and had passed the transaction index by: the next one made that file and did not sync its name. The power took it,
+/// and consumers of committed records were given those of the aborted transaction.
+#[test]
+fn an_index_that_came_during_a_flush_keeps_its_name() {
+    for seed in 1..=20 {
         Sim::new(seed).run(async {
             formatted();
-            let cleanup_policy = CleanupPolicy { compact: true, delete: false };
-            let config = LogConfig { cleanup_policy, segment_bytes: 250, ..LogConfig::default() };
-            let start = || LogManager::open(options_of(&["/data"], config.clone()));
-            let manager = start().expect("opened");
-            let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
-            for n in 0..6 {
-                log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
-            }
+            let manager = process();
+            let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(LogConfig::default())).expect("created");
+            let append = |mut batch: Vec<u8>, origin| {
+                log.append_as_leader(&mut batch, log.latest_epoch().unwrap_or(0), origin, time::wall_clock_ms())
+            };
+            append(batches::batch_by(7, 0, 0, true), AppendOrigin::Client).expect("appended");
             log.flush().expect("flushed");
-            let first = log.path().join("00000000000000000000.log");
+            log.start_leader_epoch(1).expect("it leads again");
+            append(record(time::wall_clock_ms(), 30), AppendOrigin::Client).expect("appended");
+            // The first sync is the segment's, the second that of the leader epochs.
+            let (other, mut marker) = (Arc::clone(&log), batches::marker(7, 0, 0, false));
+            meanwhile(2, move || {
+                let now_ms = time::wall_clock_ms();
+                other.append_as_leader(&mut marker, 1, AppendOrigin::Coordinator, now_ms).expect("appended");
+            });
+            log.flush().expect("flushed");
+            assert!(log.flushed_offset() < log.log_end_offset(), "the marker came later");
+            log.flush().expect("flushed");
+            log.set_high_watermark(log.log_end_offset());
+            assert_eq!(log.flushed_offset(), log.log_end_offset());
+            manager.visit_checkpoints();
             drop((log, manager));
-            kill();
-            let torn = fs::File::open_rw(&first).expect("there");
-            torn.set_len(5).and_then(|()| torn.sync_data()).expect("what the power took");
-            drop(torn);
-            die_at_effect(1 + seed % 20);
-            drop(start());
-            kill();
-            let manager = start().expect("opened");
-            assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0);
-            drop(manager);
             crash();
-            let manager = start().expect("opened");
-            assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0, "seed {seed}");
+            assert_eq!(aborted(&process()).len(), 1, "seed {seed}");
         });
     }
+}
+
+/// What a consumer of committed records is told of aborted transactions.
+pub(crate) fn aborted(manager: &LogManager) -> Vec<AbortedTransaction> {
+    let log = manager.get(TOPIC.0, 0).expect("open");
+    log.set_high_watermark(log.log_end_offset());
+    log.read_committed(0, 1 << 20, true).expect("read").aborted_transactions
 }
