@@ -141,13 +141,13 @@ pub const WORKLOADS: [Workload; 30] = [
     },
     Workload {
         name: "w9-1",
-        title: "produce and consume 20 MB/s, one consumer, outside of a group",
+        title: "20 MB/s of 1 KB to a consumer outside of a group, beside the producing",
         shape: tail(TAIL, Figure::CpuPerByte),
         bounds: NONE,
     },
     Workload {
         name: "w9-10",
-        title: "the same, ten consumers, each reads everything",
+        title: "the same to each of ten",
         shape: tail(OpenLoop { consumers: 10, ..TAIL }, Figure::CpuPerByte),
         bounds: against("w9-1", 1.1),
     },

@@ -41,6 +41,9 @@ pub struct Run {
     /// Nanoseconds of broker CPU per message, also where the figure is another; 0 where there are no messages.
     #[serde(default)]
     pub cpu_ns: f64,
+    /// What of that consumers add to the producing; 0 where nobody consumes meanwhile.
+    #[serde(default)]
+    pub consumers_ns: f64,
     /// Percentiles 50, 99 and 99.9 of our loader's latencies, in microseconds; 0 where it did not load.
     #[serde(default)]
     pub latency_us: [f64; 3],
@@ -166,13 +169,21 @@ pub fn started(home: &Home, topic: &str, partitions: u32) -> Result<(Run, Broker
 
 /// Our loader at a fixed rate.
 fn open_loop(kind: &Kind, load: OpenLoop, messages: u64, scale: f64) -> Result<Run> {
+    let requests = |messages: u64| messages.div_ceil(u64::from(RECORDS));
     let home = kind.home(&[])?;
     let mut broker = home.start()?;
     make_topic(load.partitions)?;
     let mut loader = Running::connect(TOPIC, load)?;
-    let mut produce = |messages: u64| loader.run(messages.div_ceil(u64::from(RECORDS)));
-    warm_up(kind, messages, VALUE_BYTES as u32, scale, &mut produce)?;
-    measured(&mut broker, |_| produce(messages))
+    warm_up(kind, messages, VALUE_BYTES as u32, scale, &mut |messages| loader.run(requests(messages)))?;
+    if load.consumers == 0 {
+        return measured(&mut broker, |_| loader.run(requests(messages)));
+    }
+    // What the producing costs by itself, which is not the consumers'.
+    loader = Running::connect(TOPIC, OpenLoop { consumers: 0, ..load })?;
+    let alone = measured(&mut broker, |_| loader.run(requests(messages / 2)))?;
+    loader = Running::connect(TOPIC, load)?;
+    let run = measured(&mut broker, |_| loader.run(requests(messages)))?;
+    Ok(Run { consumers_ns: run.cpu_ns - alone.cpu_ns, ..run })
 }
 
 /// Our loader with one request in flight.
@@ -220,6 +231,7 @@ pub fn measured(broker: &mut Broker, load: impl FnOnce(&mut Broker) -> Result<Lo
     Ok(Run {
         figure: cpu.as_nanos() as f64 / messages,
         cpu_ns: cpu.as_nanos() as f64 / messages,
+        consumers_ns: 0.0,
         per_second: messages * 1_000.0 / load.milliseconds.max(1) as f64,
         latency_us: load.latency_us,
         peak_mib: process::resident_mib(id)?.1,
@@ -240,6 +252,7 @@ fn without_messages(broker: &Broker) -> Result<Run> {
         written: 0.0,
         read_mib,
         cpu_ns: 0.0,
+        consumers_ns: 0.0,
         latency_us: [0.0; 3],
         longest_gap_us: 0,
     })

@@ -112,7 +112,7 @@ pub enum Shape {
 pub enum Figure {
     /// Broker CPU for each message that is produced.
     Cpu,
-    /// Broker CPU for each byte of a value that a consumer gets.
+    /// Broker CPU for each byte of a value that a consumer gets, without that of the producing.
     CpuPerByte,
     /// A percentile of the latency, by its index: 50, 99, 99.9.
     Latency(usize),
@@ -160,7 +160,7 @@ impl Shape {
         };
         match shows {
             Figure::Cpu => run.cpu_ns,
-            Figure::CpuPerByte => run.cpu_ns / (f64::from(consumers) * VALUE_BYTES as f64),
+            Figure::CpuPerByte => run.consumers_ns / (f64::from(consumers) * VALUE_BYTES as f64),
             Figure::Latency(percentile) => run.latency_us.get(*percentile).copied().unwrap_or_default(),
         }
     }
