@@ -184,33 +184,14 @@ impl Home<'_> {
         files.flatten().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
     }
 
-    /// Starts one here and waits until it listens.
-    pub fn start(&self) -> Result<Broker> {
-        self.start_with(self.kind.command(self))
-    }
-
-    /// The same under callgrind, which tells in the end how many instructions it has executed.
-    pub fn start_counted(&self) -> Result<Broker> {
-        let plain = self.kind.command(self);
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(plain.get_program());
-        command.args(plain.get_args());
-        self.start_with(command)
-    }
-
-    /// What callgrind has told.
-    pub fn counted(&self) -> Result<u64> {
-        let said = std::fs::read_to_string(self.log())?;
-        let count = said.lines().find_map(|line| line.split_once("Collected : "));
-        Ok(count.with_context(|| format!("callgrind counted nothing:\n{said}"))?.1.trim().parse()?)
-    }
-
     /// What it says.
     fn log(&self) -> PathBuf {
         self.directory.join("broker.log")
     }
 
-    fn start_with(&self, mut command: Command) -> Result<Broker> {
+    /// Starts one here and waits until it listens.
+    pub fn start(&self) -> Result<Broker> {
+        let mut command = self.kind.command(self);
         // A stranger on the port would be measured instead.
         drop(TcpListener::bind(("127.0.0.1", PORT)).with_context(|| format!("port {PORT} is in use"))?);
         let log = std::fs::File::create(self.log())?;

@@ -25,7 +25,6 @@ mod broker;
 mod client;
 mod compaction;
 mod idle;
-mod instructions;
 mod loader;
 mod machine;
 mod plot;
@@ -58,16 +57,13 @@ const MAX_STOLEN_PERCENT: f64 = 5.0;
 
 const HELP: &str = "\
 cargo xtask bench [WORKLOAD...] [--rounds N] [--scale FRACTION] [--without-kafka] [--without-ottla] [--print]
-cargo xtask bench --instructions [--write]
 
   WORKLOAD           a row's name or the beginning of it: w1, w1-1kb, w3; all without one
   --rounds N         rounds of each workload (5)
   --scale FRACTION   of the messages of a full run (1), to try the harness; implies --print
   --without-kafka    leaves Apache Kafka out, whose warm-up takes a minute a run; implies --print
   --without-ottla    leaves Ottla out, to try the harness; implies --print
-  --print            prints the results instead of writing them to bench/
-  --instructions     counts instructions a request, and fails where they are more than bench/instructions.json says
-  --write            writes what was counted there";
+  --print            prints the results instead of writing them to bench/";
 
 struct Options {
     rounds: usize,
@@ -76,8 +72,6 @@ struct Options {
     kafka: bool,
     ottla: bool,
     print: bool,
-    instructions: bool,
-    write: bool,
 }
 
 fn main() -> Result<()> {
@@ -86,9 +80,6 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let root = root();
-    if options.instructions {
-        return instructions::gate(&root, &Kind::build_ottla(&root)?, options.write);
-    }
     let chosen: Vec<&Workload> = WORKLOADS
         .iter()
         .filter(|workload| {
@@ -136,16 +127,7 @@ fn write(root: &Path, results: &Results) -> Result<()> {
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>> {
-    let mut options = Options {
-        rounds: 5,
-        only: Vec::new(),
-        scale: 1.0,
-        kafka: true,
-        ottla: true,
-        print: false,
-        instructions: false,
-        write: false,
-    };
+    let mut options = Options { rounds: 5, only: Vec::new(), scale: 1.0, kafka: true, ottla: true, print: false };
     let mut args = args;
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| anyhow::anyhow!("{arg} needs a value\n{HELP}"));
@@ -155,8 +137,6 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>> {
             "--without-kafka" => options.kafka = false,
             "--without-ottla" => options.ottla = false,
             "--print" => options.print = true,
-            "--instructions" => options.instructions = true,
-            "--write" => options.write = true,
             "--help" => return Ok(None),
             name if !name.starts_with('-') => options.only.push(name.to_owned()),
             other => bail!("{other} is no option\n{HELP}"),

@@ -169,13 +169,6 @@ impl Connection {
         answers::acknowledged(&answer, partitions.len())
     }
 
-    /// Reads from the first partition of a topic, and gives how long the answer was.
-    pub fn fetch(&mut self, topic: &str, offset: i64, max_bytes: u32) -> Result<usize> {
-        let answer = self.exchange(FETCH, &fetch_body(topic, offset, max_bytes, Duration::ZERO))?;
-        ensure!(answer.get(4..6) == Some(&[0, 0]), "the fetch of {topic} at {offset} failed");
-        Ok(answer.len())
-    }
-
     /// Sends a request and gives the answer's body.
     fn exchange(&mut self, api: Api, body: &[u8]) -> Result<Vec<u8>> {
         self.stream.write_all(&frame(api, 1, body))?;

@@ -7,6 +7,7 @@
 //! rings.rs     `test`: every ring, counted    compat/    foreign clients against a broker
 //! simulation.rs   `sim`: seeds and replays
 //! count.rs     reads what test runners print  shell.rs   child processes, time, the tree's root
+//! instructions.rs `count`: what a request costs, compared with the rule
 //! ```
 //!
 //! Two kinds of verb, never mixed: those that only look (`check`, `tidy`, `test`, `sim`, `compat`, `crash`, `bench`) and those that
@@ -19,6 +20,7 @@
 mod check;
 mod compat;
 mod count;
+mod instructions;
 mod licences;
 mod prepare;
 mod rings;
@@ -42,10 +44,12 @@ cargo xtask VERB
   sim NAME SEED [BUG] one run of one simulation (storage, ...), told step by step, with a planted bug if one is named
   sim NAME --many N [FIRST]
                       N seeds of one simulation, built for release
-  crash [SECONDS]     kill -9 in a loop under load, then a checker over what was acknowledged
+  crash [SECONDS [LIFE_MS]]
+                      kill -9 in a loop under load, then a checker over what was acknowledged; a broker lives LIFE_MS at most
   compat [--full] [--write] [--peer kafka] [CLIENT...]
                       foreign clients against Ottla (or Apache Kafka), and the exchange of directories with it;
                       --write updates the README's table
+  count [--write]     instructions a request, compared with bench/instructions.txt, or written there
   bench [WORKLOAD...] Ottla beside the floor broker and Apache Kafka, alternating
   run [ARGS...]       the broker, built for release
   docs                write: docs/configuration.md and docs/api-support.md
@@ -75,11 +79,16 @@ fn run(args: &[String]) -> Result<()> {
         "tidy" => tidy::report(),
         "test" => rings::test(),
         "sim" => simulation::verb(rest),
-        "crash" => rings::crash(rest.first().map(String::as_str)),
+        "crash" => rings::crash(rest.first().map(String::as_str), rest.get(1).map(String::as_str)),
         "compat" => compat::verb(rest),
         "bench" => {
             Cmd::cargo(["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--"]).args(rest).run()
         }
+        "count" => match rest.first().map(String::as_str) {
+            None => rings::alone(instructions::gate),
+            Some("--write") => instructions::write(),
+            Some(other) => bail!("{other:?} is nothing that can be counted; only --write may follow"),
+        },
         "run" => Cmd::cargo(["run", "--release", "--package", "ottla-server", "--bin", "ottla", "--"]).args(rest).run(),
         "docs" => check::docs(),
         "prepare" => {

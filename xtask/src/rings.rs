@@ -3,7 +3,7 @@
 //! ```text
 //! prepare -> check -> release build -> cargo test (with Kafka's definitions and tools, the binary for the crash ring)
 //!         -> bench (its own tests; nothing is measured)
-//!         -> simulation (--cfg sim, a target directory of its own) -> compat (foreign clients)
+//!         -> simulation (--cfg sim, a target directory of its own) -> counted instructions -> compat (foreign clients)
 //! ```
 //! A ring that fails does not stop those after it: one run tells all.
 
@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use crate::count::Count;
 use crate::prepare::{self, Prepared};
 use crate::shell::{Cmd, root, target, timed};
-use crate::{check, compat, simulation};
+use crate::{check, compat, instructions, simulation};
 
 /// The test of the testkit that kills a broker under load.
 const CRASH_TEST: &str = "kill_nine";
@@ -55,6 +55,7 @@ pub(crate) fn test() -> Result<()> {
         cargo_test(count, Cmd::cargo_on_bench(["test", "--no-fail-fast"]).args(["--", "--show-output"]))
     });
     ring(&mut total, "simulation", simulation::everything);
+    ring(&mut total, "counted instructions", instructions::gate);
     ring(&mut total, "compat", |count| {
         count.add(compat::run(&compat::Options::default(), &prepared)?);
         Ok(())
@@ -120,13 +121,16 @@ pub(crate) fn cargo_test(count: &mut Count, cmd: Cmd) -> Result<()> {
     Ok(())
 }
 
-/// The crash ring alone, for as long as asked.
-pub(crate) fn crash(seconds: Option<&str>) -> Result<()> {
+/// The crash ring alone, for as long as asked, with lives as short as asked.
+pub(crate) fn crash(seconds: Option<&str>, life_ms: Option<&str>) -> Result<()> {
     build_release()?;
     let mut cmd = Cmd::cargo(["test", "--package", "ottla-testkit", "--test", CRASH_TEST, "--", "--nocapture"]);
     cmd = cmd.env("OTTLA_BIN", ottla());
     if let Some(seconds) = seconds {
         cmd = cmd.env("OTTLA_CRASH_SECONDS", seconds);
+    }
+    if let Some(life_ms) = life_ms {
+        cmd = cmd.env("OTTLA_CRASH_LIFE_MS", life_ms);
     }
     alone(|count| cargo_test(count, cmd))
 }

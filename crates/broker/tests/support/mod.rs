@@ -109,6 +109,12 @@ pub fn with_quota<F: Future<Output = ()>>(quota: Arc<dyn Quota>, replicas: &[i32
     });
 }
 
+/// A broker as that of [`with_broker`], on the runtime that calls.
+pub async fn broker_here(replicas: &[i32], flags: &[&str]) -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    Rig::start(dir, Guards::default(), Arc::new(NobodyHome), replicas, flags).await
+}
+
 /// Who is asked before a client is served.
 struct Guards {
     authorizer: Arc<dyn Authorizer>,
