@@ -1,6 +1,6 @@
 //! Histories with a planted violation, each of which its checker must find, and it alone; and a good one.
 
-use super::check_all;
+use super::{check_all, check_compacted};
 use crate::history::{Delivery, Event, FINAL, History, Value};
 
 const IDEMPOTENT: u32 = 0;
@@ -152,4 +152,42 @@ fn a_commit_that_went_back_or_away_is_found() {
     assert_eq!(broken(back), ["committed_never_back"]);
     let away = |events: &mut Vec<Event>| replace(events, &committed_is(Some(2)), &committed_is(None));
     assert_eq!(broken(away), ["committed_never_back"]);
+}
+
+/// A producer's values of two keys, of which compaction has left the last of each.
+fn good_compacted() -> History {
+    let keys = 200;
+    let log = [0, 1, keys, keys + 1, 2 * keys].map(|sequence| value(IDEMPOTENT, sequence));
+    let mut events: Vec<Event> = log.iter().map(|value| Event::Sent(*value)).collect();
+    events.extend((0..5).zip(log).map(|(offset, value)| acknowledged(value, offset)));
+    events.extend([read("follower", 0, log[0]), read("follower", 3, log[3])]);
+    events.extend([read(FINAL, 3, log[3]), read(FINAL, 4, log[4])]);
+    events.push(Event::ReadToEnd { partition: 0, end_offset: 5 });
+    History { producers: [(IDEMPOTENT, Delivery::Idempotent)].into(), events }
+}
+
+#[test]
+fn what_compaction_takes_back_is_found() {
+    assert_eq!(check_compacted(&good_compacted()), []);
+    let broken = |change: &dyn Fn(&mut Vec<Event>)| {
+        let mut history = good_compacted();
+        change(&mut history.events);
+        let mut invariants: Vec<_> = check_compacted(&history).iter().map(|violation| violation.invariant).collect();
+        invariants.dedup();
+        invariants
+    };
+    let at_the_end = |offset, sequence| read(FINAL, offset, value(IDEMPOTENT, sequence));
+    let lost = |events: &mut Vec<Event>| events.retain(|event| *event != at_the_end(4, 400));
+    assert_eq!(broken(&lost), ["last_of_each_key"]);
+    let older = |events: &mut Vec<Event>| replace(events, &at_the_end(4, 400), &at_the_end(2, 200));
+    assert_eq!(broken(&older), ["last_of_each_key"], "an older value of the key is no substitute");
+    let moved = |events: &mut Vec<Event>| {
+        let old = acknowledged(value(IDEMPOTENT, 400), 4);
+        replace(events, &old, &acknowledged(value(IDEMPOTENT, 400), 3));
+    };
+    assert_eq!(broken(&moved), ["last_of_each_key"], "another value is in its place");
+    let unread = |events: &mut Vec<Event>| events.retain(|event| !matches!(event, Event::ReadToEnd { .. }));
+    assert_eq!(broken(&unread), ["last_of_each_key"]);
+    let again = |events: &mut Vec<Event>| events.push(at_the_end(5, 400));
+    assert_eq!(broken(&again), ["no_duplicates"]);
 }

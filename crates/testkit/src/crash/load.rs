@@ -8,7 +8,7 @@ use ottla_client::{ClientConfig, Delivery as Promise, Error, Producer, ProducerC
 use ottla_env::task::StopSignal;
 use ottla_env::time::{sleep, timeout};
 
-use super::{PARTITIONS, TOPIC};
+use super::PARTITIONS;
 use crate::history::{Delivery, Event, Recorder, Value};
 
 /// Records on their way at a time.
@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) async fn produce(
     client: ClientConfig,
+    topic: &'static str,
     delivery: Delivery,
     recorder: Arc<Recorder>,
     stop: StopSignal,
@@ -35,8 +36,9 @@ pub(super) async fn produce(
         let value = Value { producer: number, sequence };
         recorder.saw(Event::Sent(value));
         let partition = i32::try_from(sequence % PARTITIONS as u64).expect("fewer than PARTITIONS");
-        let bytes = value.to_bytes();
-        let promise = producer.send(ProducerRecord::new(TOPIC, &bytes).with_partition(partition)).await?;
+        let (key, bytes) = (value.key().to_be_bytes(), value.to_bytes());
+        let record = ProducerRecord::new(topic, &bytes).with_key(&key).with_partition(partition);
+        let promise = producer.send(record).await?;
         pending.push_back((value, promise));
         sequence += 1;
         if pending.len() >= MAX_PENDING {

@@ -65,7 +65,7 @@ pub(super) async fn consume(
 }
 
 /// A client that waits for ever would have the ring wait with it.
-async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
     timeout(STEP_PATIENCE, step).await.unwrap_or_else(|_| panic!("{what} took more than {STEP_PATIENCE:?}"))
 }
 
