@@ -32,7 +32,8 @@ impl Link {
         Ok(Self::over(connection.into_stream(), read_bytes))
     }
 
-    fn over(stream: TcpStream, read_bytes: usize) -> Self {
+    /// One that exists.
+    pub fn over(stream: TcpStream, read_bytes: usize) -> Self {
         Self { stream, unsent: Vec::new(), inbox: vec![0; read_bytes], filled: 0 }
     }
 

@@ -72,19 +72,23 @@ impl Running {
         let mut connection = Connection::open()?;
         let ids = (0..load.producer_ids).map(|_| connection.producer()).collect::<Result<Vec<_>>>()?;
         let first_offset = connection.end_offset(topic)?;
-        let running = Self {
-            load,
-            requests: Requests::new(topic, (RECORDS, VALUE_BYTES), load.partitions, ids),
-            producers: (0..load.connections).map(|_| Producer::open()).collect::<Result<_>>()?,
-            consumers: (0..load.consumers).map(|_| Consumer::open(topic, first_offset)).collect::<Result<_>>()?,
-            poller: Poller::new()?,
-            ready: Vec::new(),
-            first_offset,
-            sent: 0,
-        };
-        let links = running.producers.iter().map(Producer::link).chain(running.consumers.iter().map(Consumer::link));
-        links.enumerate().try_for_each(|(number, link)| running.poller.add(link, number))?;
-        Ok(running)
+        let requests = Requests::new(topic, (RECORDS, VALUE_BYTES), load.partitions, ids);
+        let producers = (0..load.connections).map(|_| Producer::open()).collect::<Result<_>>()?;
+        let consumers = (0..load.consumers).map(|_| Consumer::open(topic, first_offset)).collect::<Result<_>>()?;
+        Self::over(load, requests, producers, consumers, first_offset)
+    }
+
+    fn over(
+        load: OpenLoop,
+        requests: Requests,
+        producers: Vec<Producer>,
+        consumers: Vec<Consumer>,
+        first_offset: i64,
+    ) -> Result<Self> {
+        let poller = Poller::new()?;
+        let links = producers.iter().map(Producer::link).chain(consumers.iter().map(Consumer::link));
+        links.enumerate().try_for_each(|(number, link)| poller.add(link, number))?;
+        Ok(Self { load, requests, producers, consumers, poller, ready: Vec::new(), first_offset, sent: 0 })
     }
 
     /// Sends so many requests, and waits until all are acknowledged and consumed.
@@ -164,7 +168,49 @@ fn batch_number(first_offset: i64, offset: i64) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
     use super::*;
+    use crate::loader::link::Link;
+
+    /// Acknowledges batches to the one partition of topic `t`, the first one after a stall.
+    fn stalling_broker(mut connection: TcpStream, stall: Duration) {
+        let (mut len, mut is_first) = ([0; 4], true);
+        while connection.read_exact(&mut len).is_ok() {
+            let mut request = vec![0; i32::from_be_bytes(len) as usize];
+            connection.read_exact(&mut request).unwrap();
+            if std::mem::take(&mut is_first) {
+                std::thread::sleep(stall);
+            }
+            let topic = [0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1];
+            let answer = [&[0, 0, 0, 49][..], &request[4..8], &topic, &[0; 4 + 2 + 24 + 4]].concat();
+            connection.write_all(&answer).unwrap();
+        }
+    }
+
+    /// If each request were timed from when it was sent, and sent once the one before was answered, one of 200 would be late, which 99 %
+    /// do not show.
+    #[test]
+    fn a_stall_counts_for_every_request_that_was_due_in_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = listener.accept().unwrap().0;
+        let broker = std::thread::spawn(|| stalling_broker(connection, Duration::from_millis(100)));
+        stream.set_nonblocking(true).unwrap();
+        let load = OpenLoop { connections: 1, partitions: 1, producer_ids: 0, consumers: 0, per_second: 1_000 };
+        let producer = Producer::over(Link::over(stream, 1 << 10));
+        let requests = Requests::new("t", (RECORDS, VALUE_BYTES), 1, Vec::new());
+        let mut running = Running::over(load, requests, vec![producer], Vec::new(), 0).unwrap();
+        let load = running.run(200).unwrap();
+        let [_, p99, _] = load.latency_us;
+        assert!(p99 > 95_000.0, "of 200 requests two may be later than {p99} us");
+        assert_eq!(load.messages, 200 * u64::from(RECORDS));
+        assert!(load.milliseconds >= 199, "{} ms for what is due in 199", load.milliseconds);
+        drop(running);
+        broker.join().unwrap();
+    }
 
     #[test]
     fn offsets_tell_batches_apart_and_strangers_are_not_counted() {

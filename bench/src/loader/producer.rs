@@ -22,7 +22,12 @@ pub struct Producer {
 impl Producer {
     /// Connects.
     pub fn open() -> Result<Self> {
-        Ok(Self { link: Link::open(READ_BYTES)?, waiting: VecDeque::new(), in_flight: VecDeque::new() })
+        Ok(Self::over(Link::open(READ_BYTES)?))
+    }
+
+    /// On a connection that exists.
+    pub fn over(link: Link) -> Self {
+        Self { link, waiting: VecDeque::new(), in_flight: VecDeque::new() }
     }
 
     /// Its socket.
