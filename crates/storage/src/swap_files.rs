@@ -3,24 +3,34 @@
 //!
 //! ```text
 //!   any .cleaned          its compaction was not finished: it goes, and so do .swap files at or above it
-//!   .log.swap             finished: what it replaces goes, then the names lose their suffix
+//!   .log.swap, sound      finished: what it replaces goes, then the names lose their suffix
+//!   .log.swap, broken     taken back, if what it replaces is there still: it is .cleaned again, see above
 //!   other .swap           the batches have their name already: so will the indexes
 //! ```
 //! Each step is made durable before the next, so that a crash in here leaves one of these states again.
 
-use std::collections::BTreeMap;
+mod verdict;
 
-use ottla_env::fs::{self, DirEntry, File};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use ottla_env::fs::{self, DirEntry};
 use ottla_env::planted;
 
-use crate::batch_scan::BatchScanner;
 use crate::error::StorageError;
 use crate::file_names::{CLEANED, DELETED, INDEX, LOG, SWAP, TEMPORARY, TIME_INDEX, TXN_INDEX, parse_offset_file};
 use crate::log_folder::LogFolder;
+use verdict::Verdict;
 
 /// Finishes or undoes, removes leftovers, and gives the files that stay, by name, with their lengths.
 pub(crate) fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, StorageError> {
-    let found = list(folder)?;
+    let mut found = list(folder)?;
+    if found.keys().any(|name| name.ends_with(CLEANED) || name.ends_with(SWAP)) {
+        undo(folder, &found)?;
+        finish(folder)?;
+        found = list(folder)?;
+    }
+    // Only now: while a log cannot be opened, a segment that was renamed away may be all that is left of its records.
     let is_leftover = |name: &str| [DELETED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix));
     let leftovers: Vec<_> = found.keys().filter(|name| is_leftover(name)).cloned().collect();
     if leftovers.iter().any(|name| name.ends_with(DELETED)) {
@@ -29,11 +39,6 @@ pub(crate) fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, Storage
         sync(folder)?;
     }
     remove(folder, &leftovers)?;
-    if found.keys().any(|name| name.ends_with(CLEANED) || name.ends_with(SWAP)) {
-        undo(folder, &found)?;
-        finish(folder)?;
-        return list(folder);
-    }
     Ok(found.into_iter().filter(|(name, _)| !is_leftover(name)).collect())
 }
 
@@ -71,30 +76,54 @@ fn undo(folder: &LogFolder, files: &BTreeMap<String, u64>) -> Result<(), Storage
     remove(folder, &names(&mut cleaned.iter()))
 }
 
-/// Puts in place what has the suffix `.swap`.
+/// Puts in place what has the suffix `.swap`, or takes it back.
 fn finish(folder: &LogFolder) -> Result<(), StorageError> {
     let files = list(folder)?;
     let logs: Vec<(i64, &str)> =
         with_suffix(&files, SWAP).into_iter().filter(|(_, name)| name.strip_suffix(SWAP).is_some_and(is_log)).collect();
     if !logs.is_empty() {
-        tracing::info!(path = %folder.path().display(), segments = logs.len(), "an interrupted compaction is finished");
-        if !planted::is("what was compacted stays beside its replacement") {
-            remove(folder, &replaced(folder, &files, &logs)?)?;
+        match verdict::judge(folder, &files, &logs)? {
+            Verdict::Sound(replaced) => put_in_place(folder, &files, &logs, &replaced)?,
+            Verdict::Broken(reason) => take_back(folder, &logs, &reason)?,
         }
-        // Before the new ones are told from old ones by nothing any more.
-        sync(folder)?;
-        for (_, name) in &logs {
-            drop_suffix(folder, name)?;
-        }
-        // Before the indexes: beside a .log.swap they would be taken for old ones.
-        sync(folder)?;
     }
-    let rest: Vec<_> = with_suffix(&files, SWAP).into_iter().filter(|swap| !logs.contains(swap)).collect();
+    let files = list(folder)?;
+    let rest = with_suffix(&files, SWAP);
     for (_, name) in &rest {
         drop_suffix(folder, name)?;
     }
     // Before the next pass makes files: beside those, whatever ends in .swap is taken for unfinished.
     if rest.is_empty() { Ok(()) } else { sync(folder) }
+}
+
+fn put_in_place(
+    folder: &LogFolder,
+    files: &BTreeMap<String, u64>,
+    logs: &[(i64, &str)],
+    replaced: &Range<i64>,
+) -> Result<(), StorageError> {
+    tracing::info!(path = %folder.path().display(), segments = logs.len(), "an interrupted compaction is finished");
+    if !planted::is("what was compacted stays beside its replacement") {
+        remove(folder, &segment_files(files, replaced))?;
+    }
+    // Before the new ones are told from old ones by nothing any more.
+    sync(folder)?;
+    for (_, name) in logs {
+        drop_suffix(folder, name)?;
+    }
+    // Before the indexes: beside a .log.swap they would be taken for old ones.
+    sync(folder)
+}
+
+/// The first segment was the last to get the suffix that decides. Without it all of them are undone, now or at another start.
+fn take_back(folder: &LogFolder, logs: &[(i64, &str)], reason: &str) -> Result<(), StorageError> {
+    tracing::warn!(path = %folder.path().display(), reason,
+        "what a compaction made is broken; it is dropped, and the segments that it was to replace, which are whole, stay");
+    let Some((_, first)) = logs.iter().min() else { return Ok(()) };
+    let cleaned = format!("{}{CLEANED}", first.strip_suffix(SWAP).unwrap_or(first));
+    fs::rename(folder.file(first), folder.file(&cleaned))?;
+    sync(folder)?;
+    undo(folder, &list(folder)?)
 }
 
 fn is_log(name: &str) -> bool {
@@ -106,33 +135,13 @@ fn drop_suffix(folder: &LogFolder, name: &str) -> Result<(), StorageError> {
     Ok(fs::rename(folder.file(name), folder.file(to))?)
 }
 
-/// The segment files that the finished ones stand for: those from the first one's base offset up to the last one's end.
-fn replaced(
-    folder: &LogFolder,
-    files: &BTreeMap<String, u64>,
-    logs: &[(i64, &str)],
-) -> Result<Vec<String>, StorageError> {
-    let (mut from, mut to) = (i64::MAX, i64::MIN);
-    for (base, name) in logs {
-        from = from.min(*base);
-        to = to.max(end_of(folder, *base, name)?);
-    }
+/// The files of the segments that begin within these offsets.
+fn segment_files(files: &BTreeMap<String, u64>, within: &Range<i64>) -> Vec<String> {
     // Also an index alone: its segment may have been renamed away already.
     let is_replaced = |name: &&String| {
         parse_offset_file(name).is_some_and(|(offset, suffix)| {
-            (from..to).contains(&offset) && [LOG, INDEX, TIME_INDEX, TXN_INDEX].contains(&suffix)
+            within.contains(&offset) && [LOG, INDEX, TIME_INDEX, TXN_INDEX].contains(&suffix)
         })
     };
-    Ok(files.keys().filter(is_replaced).cloned().collect())
-}
-
-/// The offset after the last batch; one after `base` at least, so that the segment of that name itself is replaced.
-fn end_of(folder: &LogFolder, base: i64, name: &str) -> Result<i64, StorageError> {
-    let file = File::open(folder.file(name))?;
-    let mut end = base.saturating_add(1);
-    let mut scanner = BatchScanner::new(&file, 0, file.len()?);
-    while let Some(at) = scanner.next()? {
-        end = end.max(at.header.next_offset());
-    }
-    Ok(end)
+    files.keys().filter(is_replaced).cloned().collect()
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod any_history;
 mod beside;
+mod broken_swap;
 mod far_offsets;
 mod horizons;
 mod keys;

@@ -48,6 +48,12 @@ impl Store {
 
     /// Opens the directory, as a new process does.
     pub(crate) fn open(&mut self) {
+        self.manager = Some(self.start());
+        let log = self.log();
+        log.set_high_watermark(log.log_end_offset());
+    }
+
+    fn start(&self) -> Arc<LogManager> {
         let config = Arc::clone(&self.config);
         let manager = LogManager::open(LogManagerOptions {
             dirs: vec![self.temp.path().to_path_buf()],
@@ -55,9 +61,13 @@ impl Store {
             cleaner: self.cleaner.clone(),
             ..LogManagerOptions::default()
         });
-        self.manager = Some(manager.unwrap());
-        let log = self.log();
-        log.set_high_watermark(log.log_end_offset());
+        manager.unwrap()
+    }
+
+    /// Starts a process that cannot open the log, and ends it; gives what it says.
+    pub(crate) fn refusal(&self) -> String {
+        let refused = self.start().create(TOPIC, 0, topic_id(), Arc::clone(&self.config));
+        refused.expect_err("it cannot be opened").to_string()
     }
 
     /// Ends the process, and opens the directory again.

@@ -11,7 +11,7 @@ use ottla_storage::{CleanerConfig, LogConfig};
 use super::store::{Store, eager, names, read_all};
 use super::support::NOW;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The segment files of a directory.
 fn snapshot(dir: &Path) -> Files {
@@ -21,18 +21,18 @@ fn snapshot(dir: &Path) -> Files {
 }
 
 /// A stopped log of many segments, its files before and after a pass, and its records after it.
-struct Before {
-    store: Store,
-    old: Files,
+pub(super) struct Before {
+    pub(super) store: Store,
+    pub(super) old: Files,
     /// Those of `old` that the pass replaced.
-    replaced: Vec<String>,
+    pub(super) replaced: Vec<String>,
     /// The compacted segment's files.
-    new: Files,
-    records_before: Vec<(i64, String, Option<String>)>,
-    records_after: Vec<(i64, String, Option<String>)>,
+    pub(super) new: Files,
+    pub(super) records_before: Vec<(i64, String, Option<String>)>,
+    pub(super) records_after: Vec<(i64, String, Option<String>)>,
 }
 
-fn before() -> Before {
+pub(super) fn before() -> Before {
     let mut store = Store::new(eager(600));
     let fill = |store: &Store, what: &str| {
         for n in 0..25 {
@@ -61,15 +61,21 @@ fn before() -> Before {
 }
 
 impl Before {
-    /// Makes the directory what a crash left, starts a process on it, and gives the records that it finds.
-    fn start_with(&mut self, files: &Files) -> Vec<(i64, String, Option<String>)> {
+    /// Makes the directory what a crash left.
+    pub(super) fn put(&self, files: &Files) {
         let dir = self.store.dir();
-        for name in snapshot(&dir).into_keys().chain(names(&dir, ".cleaned")).chain(names(&dir, ".swap")) {
+        let others = [".cleaned", ".swap", ".deleted"].into_iter().flat_map(|suffix| names(&dir, suffix));
+        for name in snapshot(&dir).into_keys().chain(others) {
             fs::remove_file(dir.join(name)).unwrap();
         }
         for (name, bytes) in files {
             fs::write_atomically(dir.join(name), bytes).unwrap();
         }
+    }
+
+    /// Makes the directory what a crash left, starts a process on it, and gives the records that it finds.
+    pub(super) fn start_with(&mut self, files: &Files) -> Vec<(i64, String, Option<String>)> {
+        self.put(files);
         self.store.open();
         let records = self.store.records();
         for suffix in [".cleaned", ".swap", ".deleted"] {
@@ -79,7 +85,7 @@ impl Before {
         records
     }
 
-    fn with_suffix(&self, suffix: impl Fn(&str) -> &'static str) -> Files {
+    pub(super) fn with_suffix(&self, suffix: impl Fn(&str) -> &'static str) -> Files {
         self.new.iter().map(|(name, bytes)| (format!("{name}{}", suffix(name)), bytes.clone())).collect()
     }
 }

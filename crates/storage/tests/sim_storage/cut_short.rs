@@ -57,6 +57,35 @@ pub(crate) fn compactions_are_cut_short() {
     story.check(&story.next(manager));
 }
 
+#[test]
+fn a_compaction_that_is_found_broken_is_taken_back() {
+    seeds(500).into_iter().for_each(|seed| Sim::new(seed).run(async { take_a_broken_half_back() }));
+}
+
+/// Of a segment that becomes two the second half is broken when it is to be put in place. Both are taken back, whatever ends the
+/// processes that do so, for the first alone would stand for what it has not.
+pub(crate) fn take_a_broken_half_back() {
+    let story = Story::begin();
+    let manager = story.start();
+    die_at_dir_sync(1 + random::below(16));
+    manager.clean_once(NOW);
+    drop(manager);
+    kill();
+    let dir = Path::new("/data").join(format!("{}-0", TOPIC.0));
+    let names: Vec<String> = fs::read_dir(&dir).expect("listed").into_iter().map(|entry| entry.name).collect();
+    let halves: Vec<&String> = names.iter().filter(|name| name.ends_with(".log.swap")).collect();
+    let old = halves.first().and_then(|first| first.strip_suffix(".swap"));
+    if let ([_, second], Some(old)) = (halves.as_slice(), old)
+        && names.iter().any(|name| name == old)
+    {
+        // As it was when both were decided.
+        let file = fs::File::open_rw(dir.join(second)).expect("there");
+        file.write_all_at(b"rot", 70).and_then(|()| file.sync_all()).expect("broken");
+        fs::sync_dir(&dir).expect("synced");
+    }
+    story.check(&story.next_process());
+}
+
 /// What is told of an aborted transaction: whose, and where it begins and ends.
 type Told = BTreeSet<(i64, i64, i64)>;
 
@@ -154,6 +183,10 @@ impl Story {
     /// The process ends, and another one begins, which may die as well.
     fn next(&self, manager: Arc<LogManager>) -> Arc<LogManager> {
         drop(manager);
+        self.next_process()
+    }
+
+    fn next_process(&self) -> Arc<LogManager> {
         loop {
             if random::below(3) == 0 {
                 kill()

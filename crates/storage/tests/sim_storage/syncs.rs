@@ -51,10 +51,11 @@ const STORIES: &[(&str, fn())] = &[
     ("log_manager/remove.rs remove_at_once", names::one_of_two_copies_goes),
     ("meta_properties.rs write", names::a_directory_is_formatted),
     ("recovery.rs cut", stories::cut_a_segment_off_twice),
-    ("swap_files.rs finish 1", cut_short::compactions_are_cut_short),
-    ("swap_files.rs finish 2", cut_short::compactions_are_cut_short),
-    ("swap_files.rs finish 3", cut_short::compactions_are_cut_short),
+    ("swap_files.rs finish", cut_short::compactions_are_cut_short),
+    ("swap_files.rs put_in_place 1", cut_short::compactions_are_cut_short),
+    ("swap_files.rs put_in_place 2", cut_short::compactions_are_cut_short),
     ("swap_files.rs sweep", stories::cut_a_segment_off_twice),
+    ("swap_files.rs take_back", cut_short::take_a_broken_half_back),
     ("swap_files.rs undo", cut_short::compactions_are_cut_short),
 ];
 

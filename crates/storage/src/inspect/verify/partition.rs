@@ -152,7 +152,8 @@ fn beside(files: &PartitionFiles, reporter: &mut Reporter<'_>) {
     }
     for name in files.leftovers.iter().filter(|name| !given_up(name)) {
         let (problem, remedy) = if name.ends_with(SWAP) {
-            ("a compaction was putting this file in place when the process ended", "the next start finishes it")
+            let problem = "a compaction was putting this file in place when the process ended";
+            (problem, "the next start finishes it, or goes on with what it replaces if it is broken and that is whole")
         } else {
             ("a compaction was writing this file when the process ended", "the next start removes it")
         };

@@ -167,7 +167,7 @@ impl Trial<'_> {
                     }
                     differences.extend(found.map_err(|wrong| format!("{topic}: {wrong}"))?);
                 }
-                Err(_) if is_replaced || self.kind == Some(Kind::Swap) => differences.push(Difference::Lost),
+                Err(_) if is_replaced => differences.push(Difference::Lost),
                 Err(why) => return Err(format!("{topic} does not open: {why}")),
             }
         }
