@@ -27,8 +27,10 @@ use ottla_controller::{QuorumController, features};
 use ottla_env::task::{self, Runtime, signal};
 use ottla_env::time::{self, Instant};
 use ottla_metadata::config::{BrokerConfig, DynamicBrokerConfig};
+use ottla_metadata::image::MetadataImage;
 use ottla_metadata::{ControllerDoor, MetadataLoader};
-use ottla_storage::{LogDir, LogManager, LogManagerOptions};
+use ottla_protocol::Uuid;
+use ottla_storage::{LogDir, LogManager, LogManagerOptions, NotedReplica};
 
 use directories::Identity;
 
@@ -168,7 +170,8 @@ fn open(
     metadata_dir: Arc<LogDir>,
     loader: &Arc<MetadataLoader>,
 ) -> anyhow::Result<Arc<LogManager>> {
-    let (topic_config, view) = (Arc::clone(config), loader.view());
+    let (topic_config, view, noted_view) = (Arc::clone(config), loader.view(), loader.view());
+    let node_id = config.node_id;
     let dynamic_config = DynamicBrokerConfig::resolve(config, &view.current().configs);
     // A directory that is the metadata log's alone takes no partitions.
     let is_shared = config.log_dirs.contains(&config.metadata_log_dir);
@@ -177,6 +180,7 @@ fn open(
         dirs: config.log_dirs.iter().map(PathBuf::from).collect(),
         opened,
         config_of: Box::new(move |topic| Arc::new(log_config(&topic_config, &view.current(), topic))),
+        noted_of: Box::new(move |topic, partition| noted(&noted_view.current(), node_id, topic, partition)),
         retention_check_interval_ms: config.log_retention_check_interval_ms,
         flush_checkpoint_interval_ms: config.log_flush_offset_checkpoint_interval_ms,
         log_start_checkpoint_interval_ms: config.log_flush_start_offset_checkpoint_interval_ms,
@@ -186,6 +190,13 @@ fn open(
         cleaner: cleaner_config(config, &dynamic_config),
         ..LogManagerOptions::default()
     })?)
+}
+
+/// What the metadata notes of this node's replica of a partition.
+fn noted(image: &MetadataImage, node_id: i32, topic: &str, partition: i32) -> Option<NotedReplica> {
+    let topic = image.topics.by_name(topic)?;
+    let directory = topic.partitions.get(&partition).and_then(|registration| registration.directory_of(node_id));
+    Some(NotedReplica { topic_id: topic.id, directory: directory.unwrap_or(Uuid::UNASSIGNED_DIRECTORY) })
 }
 
 /// Resolves with a sentence when the last log directory has failed, or that of the metadata log.

@@ -8,7 +8,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use ottla_client::admin::{ConfigChange, ConfigResource};
+use ottla_client::admin::{ConfigChange, ConfigResource, OffsetSpec};
 use ottla_client::{ProducerRecord, TopicPartition};
 use ottla_env::task::Runtime;
 use ottla_env::{fs, task, time};
@@ -155,8 +155,9 @@ fn a_partition_is_made_where_it_was_asked_for() {
     });
 }
 
-/// Two directories that both are the log of one partition: nobody can say which counts. Apache Kafka 4.4 does not start either,
-/// with "Duplicate log directories for t-0 are found in both /a/t-0 and /b/t-0".
+/// Two directories that both are the log of one partition: only an operator can say which counts. Apache Kafka 4.4 does not start
+/// either, with "Duplicate log directories for t-0 are found in both /a/t-0 and /b/t-0", and leaves him to find out what they
+/// are; here he is told how they differ, which to keep, and what to do with the other. Whoever does so can start.
 #[test]
 fn a_partition_that_is_there_twice_is_refused() {
     let disks = tempfile::tempdir().unwrap();
@@ -181,6 +182,15 @@ fn a_partition_that_is_there_twice_is_refused() {
         }
         let said = node.server.log();
         let said = said.lines().find(|line| line.contains("partition t-0 lies in")).expect("it says why");
-        assert!([&a, &b].iter().all(|dir| said.contains(&dir.display().to_string())), "{said}");
+        for dir in [&a, &b] {
+            let found = format!("{} (log end offset 3, leader epoch ", dir.join("t-0").display());
+            assert!(said.contains(&found), "{said}");
+        }
+        let (_, advice) = said.split_once(": rename ").expect("it says what to do");
+        let (other, rest) = advice.split_once(" to ").unwrap();
+        fs::rename(other, rest.split(' ').next().unwrap()).unwrap();
+        node.server.start().await.unwrap();
+        assert_eq!(node.offset("t", OffsetSpec::Latest).await, 3);
+        node.server.kill().unwrap();
     });
 }

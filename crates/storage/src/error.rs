@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::log_manager::FoundLog;
+
 /// Trouble below the level of records: files, directories, devices.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -283,15 +285,13 @@ pub enum OpenError {
         /// The other.
         b: PathBuf,
     },
-    /// One partition lies in two directories.
-    #[error("partition {name} lies in {} and in {}: move one of the two away, that in the log directory which failed lately if one did", a.display(), b.display())]
+    /// One partition lies in two directories, with records in both.
+    #[error("partition {} lies in {} and in {}: {advice}", found[0].path.file_name().unwrap_or_default().display(), found[0], found[1])]
     DuplicatePartition {
-        /// `topic-partition`.
-        name: String,
-        /// One log directory.
-        a: PathBuf,
-        /// The other.
-        b: PathBuf,
+        /// Both of them.
+        found: Box<[FoundLog; 2]>,
+        /// Which of the two to keep, why, and what to do with the other.
+        advice: String,
     },
     /// All log directories failed; the first failure is told.
     #[error("no log directory can be used: {0}")]

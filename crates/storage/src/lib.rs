@@ -56,7 +56,10 @@ pub use leader_epoch_cache::{EpochEnd, EpochStart};
 pub use loader::RecoveryReport;
 pub use log::{AppendInfo, Copied, Log, OpenOptions, ReadInfo, TimestampAndOffset};
 pub use log_dir::LogDir;
-pub use log_manager::{ConfigOf, DirStatus, LogManager, LogManagerOptions, Placement, Replacement, WantedLog};
+pub use log_manager::{
+    ConfigOf, DirStatus, FoundLog, LogManager, LogManagerOptions, NotedOf, NotedReplica, Placement, Replacement,
+    WantedLog,
+};
 pub use open_files::LogFile;
 pub use segment::{DamagedRange, FileSlice};
 pub use transaction_index::AbortedTransaction;

@@ -21,6 +21,7 @@ mod reconfigure;
 mod remove;
 mod stop;
 mod strays;
+mod twice;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,12 +42,25 @@ use moves::Preferred;
 
 pub use create::{Placement, WantedLog};
 pub use moves::Replacement;
+pub use twice::FoundLog;
 
 /// Directory of the metadata log, which is not the manager's.
 const CLUSTER_METADATA: &str = "__cluster_metadata";
 
 /// The settings of a topic's logs, by its name.
 pub type ConfigOf = Box<dyn Fn(&str) -> Arc<LogConfig> + Send + Sync>;
+
+/// What the metadata notes of a partition; None while it does not know the topic.
+pub type NotedOf = Box<dyn Fn(&str, i32) -> Option<NotedReplica> + Send + Sync>;
+
+/// What the metadata notes of a partition of this broker when the directories are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotedReplica {
+    /// Id of the topic that has the name now.
+    pub topic_id: Uuid,
+    /// Id of the log directory that is noted for the replica, or one of no directory.
+    pub directory: Uuid,
+}
 
 /// What the manager is told at the start.
 pub struct LogManagerOptions {
@@ -56,6 +70,8 @@ pub struct LogManagerOptions {
     pub opened: Vec<Arc<LogDir>>,
     /// Settings of the topics that are found.
     pub config_of: ConfigOf,
+    /// What the metadata notes of the partitions that are found, for those that are found twice.
+    pub noted_of: NotedOf,
     /// `log.retention.check.interval.ms`
     pub retention_check_interval_ms: i64,
     /// `log.flush.offset.checkpoint.interval.ms`; logs are flushed then, so that recovery has little to read.
@@ -82,6 +98,7 @@ impl Default for LogManagerOptions {
             dirs: Vec::new(),
             opened: Vec::new(),
             config_of: Box::new(move |_| Arc::clone(&config)),
+            noted_of: Box::new(|_, _| None),
             retention_check_interval_ms: 300_000,
             flush_checkpoint_interval_ms: 60_000,
             flush_behind_bytes: FLUSH_BEHIND_BYTES,

@@ -14,7 +14,7 @@ use ottla_protocol::Uuid;
 use parking_lot::MutexGuard;
 
 use super::remove::{forget_notes, remove_at_once, sync_names};
-use super::{LogManager, Logs, take};
+use super::{LogManager, Logs, NotedOf, take, twice};
 use crate::error::StorageError;
 use crate::file_names::{future_dir, partition_dir};
 use crate::log::{Log, OpenOptions};
@@ -260,10 +260,10 @@ fn put_in_place(future: &Log, dirs: &[Arc<LogDir>]) -> Result<(), StorageError> 
 }
 
 /// At the start: those copies that are logs become such, and those that are of no use go; the others go on.
-pub(super) fn sort_copies(logs: &mut Logs, copies: Vec<Arc<Log>>, dirs: &[Arc<LogDir>]) -> Logs {
+pub(super) fn sort_copies(logs: &mut Logs, copies: Vec<Arc<Log>>, dirs: &[Arc<LogDir>], noted_of: &NotedOf) -> Logs {
     let all_online = dirs.iter().all(|dir| dir.check_online().is_ok());
     let mut futures = Logs::new();
-    for copy in longest(copies) {
+    for copy in twice::one_copy_each(copies, logs, noted_of) {
         let (topic, partition) = (Arc::clone(copy.topic()), copy.partition());
         let current = logs.get(&topic).and_then(|partitions| partitions.get(&partition));
         // What a loss of power brought back of another topic of that name is not its log.
@@ -300,31 +300,7 @@ fn keep_what_is_certain(copy: &Log) -> Result<(), StorageError> {
     copy.truncate_to(synced.max(copy.log_start_offset()))
 }
 
-/// Of several copies of one log the longest; the others go.
-fn longest(copies: Vec<Arc<Log>>) -> Vec<Arc<Log>> {
-    let mut kept: BTreeMap<(Arc<str>, i32), Arc<Log>> = BTreeMap::new();
-    for copy in copies {
-        let key = (Arc::clone(copy.topic()), copy.partition());
-        match kept.remove(&key) {
-            Some(other) if length(&other) >= length(&copy) => {
-                remove(&copy);
-                kept.insert(key, other);
-            }
-            other => {
-                other.inspect(|other| remove(other));
-                kept.insert(key, copy);
-            }
-        }
-    }
-    kept.into_values().collect()
-}
-
-/// The recovery point is that of both: what it promises counts for each, though one may hold nothing of it.
-fn length(copy: &Log) -> (i64, u64) {
-    (copy.log_end_offset(), copy.size_bytes())
-}
-
-fn remove(copy: &Log) {
+pub(super) fn remove(copy: &Log) {
     tracing::warn!(path = %copy.path().display(), "a copy that is of no use is removed");
     told(copy, remove_at_once(copy));
 }

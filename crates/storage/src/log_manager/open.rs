@@ -9,13 +9,13 @@ use ottla_env::task::StopSignal;
 use ottla_env::{fs, time};
 use parking_lot::{Mutex, RwLock};
 
-use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, Logs, moves, remove, strays};
+use super::{CLUSTER_METADATA, LogManager, LogManagerOptions, moves, strays, twice};
 use crate::checkpoint::Offsets;
 use crate::clean_shutdown;
 use crate::cleaner::Cleaner;
 use crate::config::LogConfig;
 use crate::error::{OpenError, StorageError};
-use crate::file_names::{DirKind, parse_partition_dir, partition_dir};
+use crate::file_names::{DirKind, parse_partition_dir};
 use crate::log::{Log, OpenOptions};
 use crate::log_dir::LogDir;
 use crate::log_folder::LogFolder;
@@ -53,8 +53,8 @@ pub(super) fn open(mut options: LogManagerOptions) -> Result<Arc<LogManager>, Op
     let began = time::monotonic_ms();
     let opened = parallel::run(options.recovery_threads, jobs, open_log);
     let (copies, opened): (Vec<_>, Vec<_>) = opened.into_iter().flatten().partition(|log| log.is_future());
-    let mut logs = collect(opened.into_iter())?;
-    let futures = moves::sort_copies(&mut logs, copies, &dirs);
+    let mut logs = twice::collect(opened, &options.noted_of)?;
+    let futures = moves::sort_copies(&mut logs, copies, &dirs, &options.noted_of);
     if let Some(reason) =
         dirs.iter().all(|dir| dir.check_online().is_err()).then(|| dirs.first()?.offline_reason()).flatten()
     {
@@ -180,44 +180,4 @@ fn open_log(job: Job) -> Option<Arc<Log>> {
         }
     }
     opened.ok().flatten()
-}
-
-fn collect(opened: impl Iterator<Item = Arc<Log>>) -> Result<Logs, OpenError> {
-    let mut logs = Logs::new();
-    for log in opened {
-        let partitions = logs.entry(Arc::clone(log.topic())).or_default();
-        let log = match partitions.remove(&log.partition()) {
-            Some(other) => the_used_one(other, log)?,
-            None => log,
-        };
-        log.dir().count_log(1);
-        partitions.insert(log.partition(), log);
-    }
-    Ok(logs)
-}
-
-/// Of two logs of one partition, the one that is opened.
-///
-/// If they belong to one topic, the one that was ever appended to: the other was left in a directory that failed while the
-/// log was made there, before it was made elsewhere. It goes. If not, a loss of power brought the log of a deleted topic
-/// back; metadata will know which one that is: `LogManager::set_strays_aside` and `create_all` set it aside.
-fn the_used_one(a: Arc<Log>, b: Arc<Log>) -> Result<Arc<Log>, OpenError> {
-    if a.topic_id() != b.topic_id() {
-        tracing::warn!(opened = %a.path().display(), closed = %b.path().display(), "a partition's name is there twice");
-        return Ok(a);
-    }
-    let unused = |log: &Log| log.log_end_offset() == 0;
-    let (used, unused) = match (unused(&a), unused(&b)) {
-        (false, false) => {
-            let name = partition_dir(a.topic(), a.partition());
-            let (a, b) = (a.dir().path().to_owned(), b.dir().path().to_owned());
-            return Err(OpenError::DuplicatePartition { name, a, b });
-        }
-        (true, _) => (b, a),
-        (false, true) => (a, b),
-    };
-    if let Err(error) = remove::remove_at_once(&unused) {
-        tracing::error!(path = %unused.path().display(), %error, "a log that is of no use is left to the next start");
-    }
-    Ok(used)
 }

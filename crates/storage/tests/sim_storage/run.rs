@@ -12,7 +12,7 @@ use ottla_env::{fs, random, time};
 use ottla_protocol::Uuid;
 use ottla_storage::meta_properties::MetaProperties;
 use ottla_storage::{
-    AppendError, CleanerConfig, Log, LogConfig, LogManager, LogManagerOptions, ReadError, StorageError,
+    AppendError, CleanerConfig, Log, LogConfig, LogManager, LogManagerOptions, NotedReplica, ReadError, StorageError,
 };
 use parking_lot::Mutex;
 
@@ -377,8 +377,13 @@ impl Run {
 
     fn options(&self) -> LogManagerOptions {
         let configs = Arc::clone(&self.configs);
+        let known: Vec<_> = self.parts.iter().map(|part| (part.topic, part.partition, part.id)).collect();
         LogManagerOptions {
             dirs: self.dirs.clone(),
+            noted_of: Box::new(move |topic, partition| {
+                let (.., topic_id) = *known.iter().find(|part| (part.0, part.1) == (topic, partition))?;
+                Some(NotedReplica { topic_id, directory: Uuid::UNASSIGNED_DIRECTORY })
+            }),
             config_of: Box::new(move |topic| {
                 let configs = configs.lock();
                 configs.get(topic).map_or_else(|| Arc::new(LogConfig::default()), Arc::clone)
