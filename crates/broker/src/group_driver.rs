@@ -28,7 +28,7 @@ use ottla_metadata::config::BrokerConfig;
 use ottla_metadata::image::{MetadataImage, TopicImage};
 use ottla_metadata::{MetadataDelta, MetadataPublisher, MetadataView};
 use ottla_protocol::{ErrorCode, Uuid};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::purgatory::Waiter;
@@ -46,6 +46,8 @@ pub struct GroupDriver {
     metadata: MetadataView,
     /// By partition of the topic.
     slots: RwLock<BTreeMap<i32, Arc<Slot>>>,
+    /// One change of `slots` at a time: the metadata's, or that a partition could be opened at last.
+    following: Mutex<()>,
     next_token: AtomicU64,
     /// Wakes the task: an earlier deadline, a high watermark, a slot that was loaded.
     waiter: Arc<Waiter>,
@@ -62,6 +64,7 @@ impl GroupDriver {
             replicas,
             metadata,
             slots: RwLock::default(),
+            following: Mutex::default(),
             next_token: AtomicU64::new(0),
             waiter: Waiter::new(),
             sleeps_until_ms: AtomicI64::new(i64::MAX),
@@ -145,8 +148,15 @@ impl GroupDriver {
         }
     }
 
+    /// Brings all partitions in step with the metadata: some could not be opened when it was published.
+    pub(crate) fn follow_all(&self, image: &MetadataImage) {
+        let Some(topic) = image.topics.by_name(OFFSETS_TOPIC) else { return };
+        topic.partitions.keys().for_each(|index| self.follow(*index, Some(topic)));
+    }
+
     /// Brings one partition in step with the metadata.
     fn follow(&self, index: i32, topic: Option<&TopicImage>) {
+        let _one_at_a_time = self.following.lock();
         let partition = self.replicas.find(OFFSETS_TOPIC, index).ok().filter(|_| topic.is_some());
         let leading = partition.and_then(|p| p.check_leader(-1).ok().map(|epoch| (p, epoch)));
         let current = self.slots.read().get(&index).cloned();

@@ -7,7 +7,7 @@
 //!   controller ──> leaderships go elsewhere, or the partition has no leader
 //! ```
 //! A broker that cannot tell the controller for `log.dir.failure.timeout.ms` gives up: the cluster believes that it leads what it
-//! does not have.
+//! does not have. A device that is only full is waited for.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ use crate::purgatory::Waiter;
 
 /// How soon a failure is noticed after the write that found it.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is tried to open what waits for space or descriptors.
+const TRY_AGAIN_MS: i64 = 1_000;
 /// First metadata.version that knows of cordoned directories (4.3-IV0).
 const CORDONED_SINCE: i16 = 30;
 
@@ -69,8 +71,13 @@ pub(crate) fn cordoned(broker: &Broker) -> Option<Vec<Uuid>> {
 /// Looks after the directories until `stopping`, or until the broker cannot go on: then with a sentence.
 pub(crate) async fn run(broker: Arc<Broker>, mut stopping: watch::Receiver<bool>) -> Option<String> {
     let timeout_ms = broker.config.log_dir_failure_timeout_ms;
+    let mut try_again_ms = time::monotonic_ms();
     loop {
         notice_failures(&broker);
+        if broker.replicas.is_waiting() && time::monotonic_ms() >= try_again_ms {
+            open_waiting(&broker);
+            try_again_ms = time::monotonic_ms() + TRY_AGAIN_MS;
+        }
         if let Some(path) = overdue(&broker, timeout_ms) {
             return Some(format!(
                 "the controller could not be told for log.dir.failure.timeout.ms ({timeout_ms} ms) that log directory {} failed",
@@ -113,6 +120,15 @@ fn notice_failures(broker: &Broker) {
         // It waits for a creation of logs that is under way.
         task::blocking_here(|| broker.replicas.directory_failed(dir));
         broker.log_dirs.news.wake();
+    }
+}
+
+/// There may be space again for partitions that were made, or given to this broker, when there was none. Apache Kafka takes the
+/// directory offline then.
+fn open_waiting(broker: &Broker) {
+    let image = broker.image();
+    if task::blocking_here(|| broker.replicas.open_waiting(&image)) {
+        broker.groups.follow_all(&image);
     }
 }
 

@@ -8,8 +8,13 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
+use ottla_broker::replica::manager::Missing;
 use ottla_env::fs::{self, File};
+use ottla_env::time::{self, Instant};
+use ottla_metadata::records::{PartitionRecord, RemoveTopicRecord, TopicRecord};
+use ottla_metadata::{CommittedBatch, MetadataRecord};
 use ottla_protocol::messages::produce_response::ProduceResponse;
 use ottla_protocol::{ErrorCode, Uuid};
 use ottla_storage::{AppendOrigin, Log, LogConfig, LogDir, OpenOptions};
@@ -109,6 +114,59 @@ fn a_full_device_is_told_and_passes() {
             reserved.close().unwrap();
             let after = fs::space(dir.path()).unwrap().available;
             assert!(after >= before + RESERVE / 4, "the reserve is given back: {before} and {after}");
+        },
+    );
+    drop(mounted);
+}
+
+/// A topic of one partition, on this broker.
+fn topic(name: &str, topic_id: Uuid) -> [MetadataRecord; 2] {
+    let partition = PartitionRecord {
+        partition_id: 0,
+        topic_id,
+        replicas: vec![1],
+        isr: vec![1],
+        leader: 1,
+        directories: vec![Uuid([9; 16])],
+        ..PartitionRecord::default()
+    };
+    [TopicRecord { name: name.to_owned(), topic_id }.into(), partition.into()]
+}
+
+/// They stayed offline until the next start.
+#[test]
+fn partitions_that_are_made_without_space_are_served_when_there_is_some() {
+    let mut mounted = None;
+    with_written_logs(
+        |dir| mounted = Mounted::at(dir),
+        |rig| async move {
+            // All of it: without its last part, the broker stops.
+            let rig = &rig;
+            let dir = Arc::clone(rig.broker.replicas.find(TOPIC, 0).unwrap().log().dir());
+            if fs::space(dir.path()).unwrap().total > SIZE {
+                println!("NOT RUN: a full device needs root, to mount a tmpfs");
+                return;
+            }
+            let load = |last_offset, records: Vec<MetadataRecord>| {
+                rig.loader.load_batches([CommittedBatch { last_offset, epoch: 1, records }]).unwrap();
+            };
+            let found =
+                |name: &str| rig.broker.replicas.find(name, 0).map(|partition| partition.check_leader(-1).is_ok());
+            let filler = fill(dir.path());
+            let (kept, gone) = (Uuid([10; 16]), Uuid([11; 16]));
+            load(14, [topic("kept", kept), topic("gone", gone)].concat());
+            assert_eq!((found("kept"), found("gone")), (Err(Missing::Offline), Err(Missing::Offline)));
+            assert!(dir.check_online().is_ok());
+            load(15, vec![RemoveTopicRecord { topic_id: gone }.into()]);
+
+            fs::remove_file(filler).unwrap();
+            let began = Instant::now();
+            while found("kept") != Ok(true) {
+                assert!(began.elapsed() < Duration::from_secs(30), "it is tried again: {:?}", found("kept"));
+                time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(found("gone"), Err(Missing::UnknownTopic));
+            assert!(!rig.broker.replicas.is_waiting());
         },
     );
     drop(mounted);

@@ -224,7 +224,7 @@ async fn stop(node: Node) -> anyhow::Result<()> {
     time::timeout(STOP_PATIENCE, flushed)
         .await
         .context("the logs were not flushed in time; the next start recovers them")?
-        .context("the logs could not be flushed; the next start recovers them")?;
+        .context("the stop is not clean, and the next start recovers the logs")?;
     controller.context("the controller did not stop in time")?.context("the controller did not stop cleanly")?;
     tracing::info!("stopped");
     Ok(())

@@ -86,7 +86,8 @@ impl StorageError {
     }
 
     /// Whether only space or descriptors are missing: what was written before is whole, and a later try may succeed.
-    pub(crate) fn may_pass(&self) -> bool {
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Open(error) => !ottla_env::fs::is_device_failure(error),
             Self::Io(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),

@@ -43,6 +43,7 @@ mod recovery;
 mod retention;
 mod segment;
 mod segments;
+mod shortage;
 mod snapshot_files;
 mod swap_files;
 mod time_index;

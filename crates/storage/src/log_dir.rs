@@ -12,6 +12,7 @@ use crate::checkpoint::{CLEANER, CheckpointFile, HIGH_WATERMARK, LOG_START, RECO
 use crate::error::{OpenError, StorageError};
 use crate::meta_properties::MetaProperties;
 use crate::open_files::{OpenFiles, affordable};
+use crate::shortage::Shortage;
 
 const LOCK_FILE: &str = ".lock";
 
@@ -33,6 +34,8 @@ pub struct LogDir {
     pub(crate) log_starts: CheckpointFile,
     pub(crate) high_watermarks: CheckpointFile,
     pub(crate) cleaned: CheckpointFile,
+    /// What of the background's work waits for space.
+    pub(crate) shortage: Shortage,
     /// Some log in here waits for the flusher.
     flush_wanted: AtomicBool,
     /// Bytes that were appended to the logs in here and not synced.
@@ -94,6 +97,7 @@ impl LogDir {
             log_starts: CheckpointFile::new(path.join(LOG_START)),
             high_watermarks: CheckpointFile::new(path.join(HIGH_WATERMARK)),
             cleaned: CheckpointFile::new(path.join(CLEANER)),
+            shortage: Shortage::default(),
             flush_wanted: AtomicBool::new(false),
             unflushed_bytes: AtomicU64::new(0),
             flush_behind_bytes: AtomicU64::new(FLUSH_BEHIND_BYTES),

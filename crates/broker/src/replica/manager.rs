@@ -5,6 +5,8 @@
 //! The manager becomes a publisher once this node has caught up with the metadata: what the first image does not know, the
 //! cluster does not know, and its log is set aside. A partial image would make strays of logs that are only younger.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +74,19 @@ enum Held {
     Online(Arc<Partition>),
     /// Its log could not be opened.
     Offline,
+    /// Its log could not be made, or opened, for want of space or descriptors, and is tried again.
+    Waiting {
+        /// It was new when that was tried first.
+        is_new: bool,
+        cause: Arc<str>,
+    },
     Elsewhere,
+}
+
+impl Held {
+    fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
 }
 
 #[derive(Debug, Default, Clone)]
@@ -84,7 +98,17 @@ struct Topic {
 impl Topic {
     /// Whether this broker holds a replica, which may be offline.
     fn is_here(&self, index: i32) -> bool {
-        matches!(self.partitions.get(&index), Some(Held::Online(_) | Held::Offline))
+        matches!(self.partitions.get(&index), Some(Held::Online(_) | Held::Offline | Held::Waiting { .. }))
+    }
+
+    /// How many partitions wait, and for what the first of them does.
+    fn waiting(&self) -> Option<(usize, Arc<str>)> {
+        let mut causes = self.partitions.values().filter_map(|held| match held {
+            Held::Waiting { cause, .. } => Some(cause),
+            Held::Online(_) | Held::Offline | Held::Elsewhere => None,
+        });
+        let first = Arc::clone(causes.next()?);
+        Some((1 + causes.count(), first))
     }
 }
 
@@ -105,6 +129,8 @@ pub struct ReplicaManager {
     topics: ArcSwap<Topics>,
     /// An image was published: strays have been set aside.
     has_image: AtomicBool,
+    /// Some partition waits for space or descriptors.
+    is_waiting: AtomicBool,
     /// One change of the map at a time: the metadata's, or that a directory failed.
     changing: Mutex<()>,
     assignments: Arc<DirectoryAssignments>,
@@ -123,6 +149,7 @@ impl ReplicaManager {
             logs,
             topics: ArcSwap::default(),
             has_image: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
             changing: Mutex::new(()),
             assignments,
             moves: Arc::new(moves),
@@ -242,7 +269,7 @@ impl ReplicaManager {
         let topic = topics.by_name.get(topic).ok_or(Missing::UnknownTopic)?;
         match topic.partitions.get(&index) {
             Some(Held::Online(partition)) => Ok(Arc::clone(partition)),
-            Some(Held::Offline) => Err(Missing::Offline),
+            Some(Held::Offline | Held::Waiting { .. }) => Err(Missing::Offline),
             Some(Held::Elsewhere) => Err(Missing::NotReplica),
             None => Err(Missing::UnknownPartition),
         }
@@ -262,12 +289,19 @@ impl ReplicaManager {
         held.filter_map(|held| if let Held::Online(p) = held { Some(Arc::clone(p)) } else { None }).collect()
     }
 
-    fn hold(&self, topic: &TopicImage, previous: Option<&Topic>, opened: &mut Opened) -> Topic {
+    fn hold(&self, topic: &TopicImage, previous: Option<&Topic>, opened: &mut Opened, is_first: bool) -> Topic {
         let held = |(index, registration): (&i32, &PartitionRegistration)| {
             let before = previous.and_then(|t| t.partitions.get(index));
-            (*index, self.hold_partition(topic, *index, registration, before, opened))
+            (*index, self.hold_partition(topic, *index, registration, before, opened, is_first))
         };
-        Topic { name: Arc::clone(&topic.name), partitions: topic.partitions.iter().map(held).collect() }
+        let held = Topic { name: Arc::clone(&topic.name), partitions: topic.partitions.iter().map(held).collect() };
+        if let Some((partitions, cause)) = held.waiting()
+            && previous.and_then(Topic::waiting).is_none()
+        {
+            tracing::warn!(topic = %topic.name, partitions, %cause,
+                "partitions wait for space or descriptors in the log directory, and are served as soon as there are some");
+        }
+        held
     }
 
     fn hold_partition(
@@ -277,7 +311,9 @@ impl ReplicaManager {
         registration: &PartitionRegistration,
         before: Option<&Held>,
         opened: &mut Opened,
+        is_first: bool,
     ) -> Held {
+        let is_new = is_new(before, is_first);
         let before = before.and_then(|held| if let Held::Online(partition) = held { Some(partition) } else { None });
         if !registration.replicas.contains(&self.config.node_id) {
             before.inspect(|partition| partition.retire());
@@ -294,6 +330,11 @@ impl ReplicaManager {
                     self.assignments.note((topic.id, index), noted.unwrap_or_default(), lies);
                 }
                 Held::Online(partition)
+            }
+            Err(cause) if cause.may_pass() => {
+                before.inspect(|partition| partition.retire());
+                self.is_waiting.store(true, Ordering::Release);
+                Held::Waiting { is_new, cause: Arc::from(cause.to_string()) }
             }
             Err(cause) => {
                 tracing::error!(topic = %topic.name, partition = index, %cause,
@@ -321,13 +362,14 @@ impl ReplicaManager {
         Ok(partition)
     }
 
-    /// Opens or makes the logs of all partitions that are ours and not held yet, in one go.
+    /// Opens or makes the logs of all partitions that are ours, in one go, if they are wanted as they are held now.
     fn open_logs(
         &self,
         image: &MetadataImage,
         changed: &[&Arc<TopicImage>],
         topics: &Topics,
         is_first: bool,
+        is_wanted: fn(Option<&Held>) -> bool,
     ) -> Opened {
         let (mut places, mut wanted) = (Vec::new(), Vec::new());
         for topic in changed {
@@ -336,7 +378,7 @@ impl ReplicaManager {
             for (index, registration) in topic.partitions.iter() {
                 let before = previous.and_then(|t| t.partitions.get(index));
                 let Some(directory) = registration.directory_of(self.config.node_id) else { continue };
-                if matches!(before, Some(Held::Online(_))) {
+                if !is_wanted(before) {
                     continue;
                 }
                 let config = config.get_or_insert_with(|| Arc::new(log_config(&self.config, image, &topic.name)));
@@ -346,7 +388,7 @@ impl ReplicaManager {
                     partition: *index,
                     topic_id: topic.id,
                     config: Arc::clone(config),
-                    placement: placement(directory, !is_first && !matches!(before, Some(Held::Offline))),
+                    placement: placement(directory, is_new(before, is_first)),
                 });
             }
         }
@@ -395,11 +437,12 @@ impl ReplicaManager {
             gone.iter().for_each(|topic| self.let_go(topic));
         }
         let changed: Vec<&Arc<TopicImage>> = changes.changed.keys().filter_map(|id| image.topics.by_id(*id)).collect();
-        let mut opened = self.open_logs(image, &changed, &topics, is_first);
+        let is_not_open = |held: Option<&Held>| !matches!(held, Some(Held::Online(_)));
+        let mut opened = self.open_logs(image, &changed, &topics, is_first, is_not_open);
         let mut left = Vec::new();
         for changed in changed {
             let previous = topics.by_id.get(&changed.id).map(|t| &**t);
-            let topic = Arc::new(self.hold(changed, previous, &mut opened));
+            let topic = Arc::new(self.hold(changed, previous, &mut opened, is_first));
             let went =
                 |index: &i32| previous.is_some_and(|previous| previous.is_here(*index)) && !topic.is_here(*index);
             left.extend(topic.partitions.keys().copied().filter(went).map(|index| (Arc::clone(&topic.name), index)));
@@ -424,6 +467,15 @@ impl ReplicaManager {
                 }
             }
         }
+    }
+}
+
+/// Whether a partition cannot have been here before, given how it is held. At the start nobody knows.
+fn is_new(before: Option<&Held>, is_first: bool) -> bool {
+    match before {
+        Some(Held::Waiting { is_new, .. }) => *is_new,
+        Some(Held::Online(_) | Held::Offline) => false,
+        Some(Held::Elsewhere) | None => !is_first,
     }
 }
 

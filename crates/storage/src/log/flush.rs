@@ -199,8 +199,17 @@ impl Log {
     /// # Errors
     /// As [`Self::flush`]; the stop is not clean then.
     pub fn close(&self) -> Result<(), StorageError> {
-        self.checkpoint()?;
         let active = self.segments.read().active().cloned();
+        if let Some(segment) = &active {
+            // On a full device what follows may have no other space.
+            self.or_offline_unless_full(segment.give_back())?;
+        }
+        if let Err(error) = self.checkpoint() {
+            if error.may_pass() {
+                self.sync_batches()?;
+            }
+            return Err(error);
+        }
         if let Some(segment) = active {
             segment.close_for_appends()?;
             // After a clean stop nobody looks whether they fit the batches.
@@ -208,6 +217,13 @@ impl Log {
         }
         self.segments.read().iter().for_each(|segment| segment.close());
         Ok(())
+    }
+
+    /// Waits until the device has the batches. They are scanned again all the same: what belongs to them is not written.
+    fn sync_batches(&self) -> Result<(), StorageError> {
+        let _one_at_a_time = self.flushing.lock();
+        let segments: Vec<_> = self.segments.read().from(self.flushed_offset() - 1).cloned().collect();
+        segments.iter().try_for_each(|segment| self.or_offline(segment.sync_batches()))
     }
 
     /// Whether a clean stop has anything to write.

@@ -2,6 +2,7 @@
 
 use super::LogManager;
 use super::maintenance::or_offline;
+use crate::shortage::Chore;
 
 impl LogManager {
     /// The flushers' visit: syncs after a roll, and what `flush.ms` asks for.
@@ -18,9 +19,10 @@ impl LogManager {
     pub fn visit_notes(&self) -> bool {
         let mut noted = true;
         for dir in self.online() {
-            for written in [self.write_high_watermarks(dir), self.write_log_starts(dir)] {
+            let high_watermarks = (Chore::HighWatermarks, self.write_high_watermarks(dir));
+            for (chore, written) in [high_watermarks, (Chore::LogStarts, self.write_log_starts(dir))] {
                 noted &= written.is_ok();
-                or_offline(dir, written);
+                or_offline(dir, chore, written);
             }
         }
         noted

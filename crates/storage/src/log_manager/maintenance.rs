@@ -22,6 +22,7 @@ use crate::cleaner::Crew;
 use crate::error::StorageError;
 use crate::log::Log;
 use crate::log_dir::LogDir;
+use crate::shortage::Chore;
 
 const FLUSHER_INTERVAL_MS: i64 = 100;
 const TICK_MS: i64 = 1_000;
@@ -99,12 +100,12 @@ impl LogManager {
         }
         if is_due(&mut due.high_watermarks, self.options.high_watermark_checkpoint_interval_ms) {
             for dir in self.dirs.iter().filter(|dir| dir.check_online().is_ok()) {
-                or_offline(dir, self.write_high_watermarks(dir));
+                or_offline(dir, Chore::HighWatermarks, self.write_high_watermarks(dir));
             }
         }
         if is_due(&mut due.log_starts, self.options.log_start_checkpoint_interval_ms) {
             for dir in self.dirs.iter().filter(|dir| dir.check_online().is_ok()) {
-                or_offline(dir, self.write_log_starts(dir));
+                or_offline(dir, Chore::LogStarts, self.write_log_starts(dir));
             }
         }
         if is_due(&mut due.retention, self.options.retention_check_interval_ms) {
@@ -129,7 +130,7 @@ impl LogManager {
             match log.flush_if_due(now_ms) {
                 Ok(false) => {}
                 Ok(true) => dir.want_flush(),
-                Err(error) => told(&log, "flush", &error),
+                Err(error) => flush_failed(&log, "flush", error),
             }
         }
     }
@@ -150,10 +151,10 @@ impl LogManager {
             }
             left = left.saturating_sub(log.unflushed_bytes());
             if let Err(error) = log.checkpoint() {
-                told(&log, "flush", &error);
+                flush_failed(&log, "flush", error);
             }
         }
-        or_offline(dir, self.write_recovery_points(dir));
+        or_offline(dir, Chore::RecoveryPoints, self.write_recovery_points(dir));
     }
 
     /// Flushes changed logs and notes how far each is synced.
@@ -161,15 +162,20 @@ impl LogManager {
         if planted::is("the recovery point is noted before the flush") {
             let logs = self.logs_in(dir);
             let noted = dir.recovery_points.replace(|| offsets(&logs, |log| Some(log.log_end_offset())));
-            or_offline(dir, noted);
+            or_offline(dir, Chore::RecoveryPoints, noted);
         }
+        let mut waits = false;
         for log in self.logs_in(dir) {
             if let Err(error) = log.checkpoint() {
-                told(&log, "checkpoint", &error);
+                waits |= error.may_pass();
+                flush_failed(&log, "checkpoint", error);
             }
         }
+        if !waits {
+            or_offline(dir, Chore::Flush, Ok(()));
+        }
         // Nothing that a directory says after its first failure is to be believed by the next process.
-        or_offline(dir, dir.check_online().and_then(|()| self.write_recovery_points(dir)));
+        or_offline(dir, Chore::RecoveryPoints, dir.check_online().and_then(|()| self.write_recovery_points(dir)));
     }
 
     /// Applies the retention settings of every log.
@@ -208,13 +214,30 @@ fn offsets(logs: &[Arc<Log>], offset: impl Fn(&Log) -> Option<i64>) -> Offsets {
     logs.iter().filter_map(|log| Some(((Arc::clone(log.topic()), log.partition()), offset(log)?))).collect()
 }
 
-/// A checkpoint that cannot be written is a failure of the device, unless the device is only full.
-pub(super) fn or_offline(dir: &LogDir, written: Result<(), StorageError>) {
-    match written {
+/// A chore that cannot be done is a failure of the device, unless the device is only full.
+pub(super) fn or_offline(dir: &LogDir, chore: Chore, done: Result<(), StorageError>) {
+    let path = dir.path().display();
+    match done {
+        Ok(()) if dir.shortage.ends(chore) => {
+            tracing::info!(dir = %path, "there is space, or there are descriptors, again: checkpoints are written");
+        }
         Ok(()) => {}
-        Err(error) if error.may_pass() => tracing::warn!(%error, "checkpoint waits for space"),
+        Err(error) if error.may_pass() => {
+            if dir.shortage.begins(chore) {
+                tracing::warn!(dir = %path, %error,
+                    "checkpoints wait for space or descriptors: after a crash more is scanned until they are written");
+            }
+        }
         Err(error) => dir.set_offline(&error.to_string()),
     }
+}
+
+/// The log has seen to its directory, if that is broken.
+fn flush_failed(log: &Log, what: &str, error: StorageError) {
+    if error.may_pass() {
+        return or_offline(log.dir(), Chore::Flush, Err(error));
+    }
+    told(log, what, &error);
 }
 
 /// A log that was deleted meanwhile is no trouble, and a directory that is offline has been told already.

@@ -27,7 +27,7 @@ impl Segment {
     }
 
     /// Gives back what is held behind the batches.
-    pub(super) fn give_back(&self) -> Result<(), StorageError> {
+    pub(crate) fn give_back(&self) -> Result<(), StorageError> {
         let size = self.size();
         if self.held_to.swap(0, Ordering::Relaxed) > size {
             let file = self.file()?;

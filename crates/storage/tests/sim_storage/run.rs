@@ -301,9 +301,12 @@ impl Run {
     }
 
     pub(crate) fn restart(&mut self, end: End) {
-        let end = if self.must_reboot() { End::PowerCut } else { end };
+        let mut end = if self.must_reboot() { End::PowerCut } else { end };
         if matches!(end, End::Clean | End::CleanThenPowerCut) {
-            self.heal_disk();
+            let stays_full = self.full && !self.is_broken() && chance(2) == 0;
+            if !stays_full {
+                self.heal_disk();
+            }
             self.broker_epoch += 1;
             self.parts.iter_mut().for_each(Part::may_note);
             let stopped = self.manager().stop(self.broker_epoch);
@@ -311,9 +314,17 @@ impl Run {
                 self.mark_is_open = true;
                 return self.die();
             }
-            stopped.expect("nothing hinders a clean stop");
-            for part in &mut self.parts {
-                part.durable = if part.exists { part.end } else { part.durable };
+            match stopped {
+                Ok(()) => {
+                    for part in &mut self.parts {
+                        part.durable = if part.exists { part.end } else { part.durable };
+                    }
+                }
+                Err(error) if stays_full && error.may_pass() => {
+                    note(&format!("the stop is not clean: {error}"));
+                    end = if chance(2) == 0 { End::PowerCut } else { End::Killed };
+                }
+                Err(error) => panic!("nothing hinders a clean stop: {error}"),
             }
         }
         self.end_process(end);
