@@ -63,6 +63,17 @@ impl Log {
         self.is_future() || self.moving.is_source.load(Ordering::Acquire)
     }
 
+    /// It may be copied from now on: should the power take it, and not its copy, that would be taken for it, with what was cut
+    /// off since.
+    ///
+    /// # Errors
+    /// When its directory cannot be made durable; its log directory is offline then.
+    pub(crate) fn settle_for_move(&self) -> Result<(), StorageError> {
+        let _no_roll = self.appender.lock();
+        self.check_usable()?;
+        self.or_offline(self.folder.settle()).map(|_| ())
+    }
+
     /// It is going to be copied. A pass of the cleaner that is under way ends without a result. Kafka:
     /// `abortAndPauseCleaning`.
     pub(crate) fn pause_for_move(&self) {

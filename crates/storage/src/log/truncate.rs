@@ -101,7 +101,6 @@ impl Log {
         self.epochs.write().clear();
         self.epochs_dirty.store(true, Ordering::Release);
         self.write_cut_epochs()?;
-        self.or_offline(self.snapshots.remove_after(-1))?;
         appender.pending_snapshots.clear();
         appender.producers = ProducerState::default();
         self.note_unstable(&appender);
@@ -126,6 +125,8 @@ impl Log {
         self.delete_segments(&removed)?;
         segments.insert(Arc::new(create_segment(&self.folder, offset, &self.config(), time::wall_clock_ms())?));
         drop(segments);
+        // One that came back at `offset` itself would be believed.
+        self.snapshots.remove_after(-1)?;
         self.sync_names()
     }
 
@@ -189,7 +190,8 @@ impl Log {
             high_watermark: self.high_watermark(),
             log_start_offset: self.log_start_offset(),
         };
-        let count = retention::expired(&self.facts(&all)?, &limits);
+        let facts = self.or_offline_unless_short(self.facts(&all))?;
+        let count = retention::expired(&facts, &limits);
         if count == 0 {
             return Ok(0);
         }

@@ -86,13 +86,15 @@ impl Log {
     /// A device that cannot be read takes the log directory offline. A file that is shorter than it was, or gone, does not:
     /// the rest of the directory may be well.
     pub(super) fn or_offline_if_broken<T>(&self, result: Result<T, StorageError>) -> Result<T, ReadError> {
+        Ok(self.or_offline_unless_short(result)?)
+    }
+
+    /// As [`Self::or_offline_if_broken`], for what is no read of a client's.
+    pub(super) fn or_offline_unless_short<T>(&self, result: Result<T, StorageError>) -> Result<T, StorageError> {
         let of_the_file = |error: &StorageError| match error {
             StorageError::Io(error) => matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound),
             _ => false,
         };
-        if result.as_ref().is_err_and(of_the_file) {
-            return Ok(result?);
-        }
-        Ok(self.or_offline(result)?)
+        if result.as_ref().is_err_and(of_the_file) { result } else { self.or_offline(result) }
     }
 }

@@ -145,6 +145,7 @@ impl LogManager {
         self.remove_future(topic, partition)?;
         let name = future_dir(topic, partition, random::bytes16())
             .ok_or_else(|| StorageError::NameTooLong(partition_dir(topic, partition)))?;
+        current.settle_for_move()?;
         let partitions = [partition].into();
         forget_notes(dir, topic, &partitions)?;
         let options = OpenOptions { clean_shutdown: true, ..OpenOptions::default() };

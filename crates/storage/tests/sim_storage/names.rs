@@ -17,7 +17,9 @@ const RECORDS: usize = 7;
 
 #[test]
 fn what_hangs_on_a_name_is_there() {
-    let all: [fn(); 12] = [
+    let all: [fn(); 14] = [
+        producers_are_forgotten,
+        a_log_moves_that_was_never_flushed,
         a_directory_is_formatted,
         a_log_is_cut,
         records_are_deleted,
@@ -130,6 +132,46 @@ pub(crate) fn all_is_replaced_on_a_full_disk() {
     host("main").set_disk_capacity(1 << 40);
     let log = process_of(&["/data"], config).get(TOPIC.0, 0).expect("the log is there");
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (50, 50));
+}
+
+/// Everything is replaced by an empty segment where the log ended, and the process stops cleanly. The snapshot of the producers at
+/// that offset was removed behind the last sync: the power brought it back, and it was believed (seed 11956).
+pub(crate) fn producers_are_forgotten() {
+    formatted();
+    let manager = process();
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(LogConfig::default())).expect("created");
+    let begin = |log: &Log| {
+        let mut first = batches::batch_by(7, 0, 0, false);
+        log.append_as_leader(&mut first, 0, AppendOrigin::Client, time::wall_clock_ms()).map(|info| info.duplicate)
+    };
+    begin(&log).expect("appended");
+    manager.visit_checkpoints();
+    log.truncate_fully_and_start_at(log.log_end_offset()).expect("replaced");
+    manager.stop(1).expect("a clean stop");
+    drop((log, manager));
+    crash();
+    let log = process().get(TOPIC.0, 0).expect("the log is there");
+    assert!(!begin(&log).expect("nobody knows the producer"), "taken for known");
+}
+
+/// A log was copied, and then cut. Nobody had flushed it: the power took it, and its copy, which had been flushed when it was about
+/// to take its place, was taken for it, with what had been cut off (seed 21003).
+pub(crate) fn a_log_moves_that_was_never_flushed() {
+    ["/data", "/other"].into_iter().zip(1..).for_each(|(dir, id)| format(dir, id));
+    let start = || process_of(&["/data", "/other"], LogConfig::default());
+    let manager = start();
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(LogConfig::default())).expect("created");
+    (0..RECORDS).for_each(|n| append(&log, n, 0));
+    let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
+    let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
+    while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
+    future.flush().expect("flushed");
+    log.truncate_to(2).expect("cut");
+    drop((log, future, manager));
+    crash();
+    let manager = start();
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(LogConfig::default())).expect("there, or made");
+    assert!(log.log_end_offset() <= 2, "what was cut off is back");
 }
 
 /// A log whose records are flushed and replicated, on a disk without a byte.

@@ -118,36 +118,38 @@ fn a_roll_that_nothing_follows_is_a_change() {
 /// it had been synced where it was (seed 5630).
 #[test]
 fn a_copy_has_no_hole_that_its_log_has_not() {
-    Sim::new(1).run(async {
-        format("/data", 1);
-        format("/other", 2);
-        let cleanup_policy = CleanupPolicy { compact: true, delete: false };
-        let config = LogConfig { cleanup_policy, segment_bytes: 250, flush_messages: 1, ..LogConfig::default() };
-        let start = || process_of(&["/data", "/other"], config.clone());
-        let manager = start();
-        let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
-        for n in 0..6 {
-            log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
-        }
-        log.flush().expect("flushed");
-        let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
-        let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
-        while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
-        let first = future.path().join("00000000000000000000.log");
-        drop((log, future, manager));
-        kill();
-        let lost = fs::File::open_rw(&first).expect("there");
-        lost.set_len(0).expect("what the power took");
-        drop(lost);
-        let manager = start();
-        let (log, future) = (manager.get(TOPIC.0, 0), manager.future(TOPIC.0, 0));
-        let (log, future) = (log.expect("open"), future.expect("it goes on"));
-        while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
-        manager.replacement(TOPIC.0, 0).expect("both are there").finish().expect("moved");
-        let log = manager.get(TOPIC.0, 0).expect("open");
-        let batches: Vec<Vec<u8>> = read_all(&log, 0);
-        assert_eq!((batches.len(), log.log_end_offset()), (6, 6));
-    });
+    Sim::new(1).run(async { move_on_with_a_lost_segment() });
+}
+
+pub(crate) fn move_on_with_a_lost_segment() {
+    format("/data", 1);
+    format("/other", 2);
+    let cleanup_policy = CleanupPolicy { compact: true, delete: false };
+    let config = LogConfig { cleanup_policy, segment_bytes: 250, flush_messages: 1, ..LogConfig::default() };
+    let start = || process_of(&["/data", "/other"], config.clone());
+    let manager = start();
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
+    for n in 0..6 {
+        log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+    }
+    log.flush().expect("flushed");
+    let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
+    let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
+    while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
+    let first = future.path().join("00000000000000000000.log");
+    drop((log, future, manager));
+    kill();
+    let lost = fs::File::open_rw(&first).expect("there");
+    lost.set_len(0).expect("what the power took");
+    drop(lost);
+    let manager = start();
+    let (log, future) = (manager.get(TOPIC.0, 0), manager.future(TOPIC.0, 0));
+    let (log, future) = (log.expect("open"), future.expect("it goes on"));
+    while future.copy_from(&log, 150).expect("copied") != Copied::CaughtUp {}
+    manager.replacement(TOPIC.0, 0).expect("both are there").finish().expect("moved");
+    let log = manager.get(TOPIC.0, 0).expect("open");
+    let batches: Vec<Vec<u8>> = read_all(&log, 0);
+    assert_eq!((batches.len(), log.log_end_offset()), (6, 6));
 }
 
 /// A process took the mark of the clean stop before it, and was killed before it had synced that. The next one found no mark,
@@ -182,6 +184,26 @@ fn a_search_by_time_that_cannot_read_takes_the_directory_offline() {
         log.append_as_leader(&mut record(NOW, 30), 0, AppendOrigin::Client, NOW).expect("appended");
         host("main").set_disk_faults(DiskFaults { read_errors: 1_000_000, ..DiskFaults::default() });
         log.offset_for_timestamp(NOW).expect_err("it cannot be read");
+        log.dir().check_online().expect_err("and everybody knows");
+    });
+}
+
+/// A device failed under retention, which told its log and nobody else (seed 16668).
+#[test]
+fn retention_that_cannot_read_takes_the_directory_offline() {
+    Sim::new(1).run(async {
+        formatted();
+        let manager = process();
+        let log = manager.create(TOPIC.0, 0, TOPIC.1, settings()).expect("created");
+        for n in 0..8 {
+            log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+        }
+        assert!(log.segment_count() > 1);
+        manager.stop(1).expect("a clean stop");
+        drop((log, manager));
+        let log = process().get(TOPIC.0, 0).expect("open");
+        host("main").set_disk_faults(DiskFaults { read_errors: 1_000_000, ..DiskFaults::default() });
+        log.delete_old_segments(NOW).expect_err("it cannot be read");
         log.dir().check_online().expect_err("and everybody knows");
     });
 }
