@@ -9,6 +9,7 @@ use ottla_storage::{AppendError, ReadError, StorageError};
 use crate::batches::BatchFault;
 use crate::raft::QuorumStateError;
 use crate::snapshot_file::SnapshotError;
+use crate::soundness::Loss;
 
 /// Each of these ends the controller: to go on could lose what was committed, or vote twice.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +32,35 @@ pub enum ControllerError {
     )]
     OtherVoters(Vec<i32>),
     /// `quorum-state`.
-    #[error("{}: {source}", path.display())]
+    #[error(
+        "{}: {source}. This node does not know any more for whom it has voted. A voter that is alone may forget it: remove the \
+         file, and the epoch is taken from the log; one of several is removed from the quorum and added anew, with an empty \
+         directory",
+        path.display()
+    )]
     QuorumState {
         /// Which file.
         path: PathBuf,
         /// Why.
         source: QuorumStateError,
     },
+    /// What was on the device is not there any more.
+    #[error(transparent)]
+    Lost(#[from] Loss),
+    /// `partition.metadata`.
+    #[error("{}: {reason}. Remove the file, and it is written anew: the id of the metadata log is always the same", path.display())]
+    PartitionMetadata {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The newest snapshot cannot be read.
+    #[error(
+        "{0}. It is the newest snapshot of the metadata; the log before it may be gone. Put a sound copy of the file in place. If \
+         the log still goes back to an earlier snapshot, which the next start finds out, remove the file"
+    )]
+    NewestSnapshot(SnapshotError),
     /// A file.
     #[error("{}: {source}", path.display())]
     Io {

@@ -54,6 +54,10 @@ use crate::{activation, describe_cluster, describe_quorum};
 /// Longest sleep of an idle controller.
 const IDLE_MS: i64 = 3_600_000;
 
+/// What was synced is noted so long after, for whatever came meanwhile together. Damage behind the note is taken for the end of
+/// an append that the power cut off.
+const NOTE_AFTER_MS: i64 = 1_000;
+
 /// A request that came through the door.
 pub(crate) struct Request {
     /// The listener on which it came.
@@ -119,6 +123,8 @@ pub(crate) struct EventLoop {
     unloaded: VecDeque<(i64, u64)>,
     snapshot_at_ms: i64,
     snapshot_offset: i64,
+    /// When it is noted how far the log is synced.
+    note_at_ms: Option<i64>,
     /// Becomes true with the first records that are known to be committed.
     caught_up: watch::Sender<bool>,
 }
@@ -141,6 +147,7 @@ impl EventLoop {
             unloaded: VecDeque::new(),
             snapshot_at_ms: time::monotonic_ms(),
             snapshot_offset: driver.core().log().latest_snapshot().map_or(0, |s| s.end_offset),
+            note_at_ms: None,
             options,
             driver,
             loader,
@@ -164,9 +171,13 @@ impl EventLoop {
         self.drive(Event::Start).await?;
         loop {
             self.settle().await?;
+            self.maybe_note().await?;
             tokio::select! {
                 biased;
-                Some(done) = sync_done.recv() => self.drive(done?).await?,
+                Some(done) = sync_done.recv() => {
+                    self.note_at_ms.get_or_insert_with(|| time::monotonic_ms() + NOTE_AFTER_MS);
+                    self.drive(done?).await?;
+                }
                 changed = loaded.changed() => {
                     changed.map_err(|_| ControllerError::Broken("the metadata loader has ended".to_owned()))?;
                     self.loaded = loaded.borrow_and_update().clone()?;
@@ -204,7 +215,7 @@ impl EventLoop {
         let now_ms = time::monotonic_ms();
         let session = matches!(self.role, Role::Active { .. }).then(|| self.sessions.next_expiry_ms(&self.decided));
         let snapshot = self.snapshot_due_ms().filter(|_| self.loader.current().offset >= self.snapshot_offset);
-        let next = [self.driver.core().next_deadline_ms(), session.flatten(), snapshot];
+        let next = [self.driver.core().next_deadline_ms(), session.flatten(), snapshot, self.note_at_ms];
         let next_ms = next.into_iter().flatten().min().unwrap_or(now_ms + IDLE_MS);
         Duration::from_millis((next_ms - now_ms).clamp(0, IDLE_MS).unsigned_abs())
     }
@@ -218,6 +229,14 @@ impl EventLoop {
             self.fence_silent(epoch, now_ms).await?;
         }
         self.maybe_snapshot().await
+    }
+
+    /// Notes how far the log is synced, some time after it was.
+    async fn maybe_note(&mut self) -> Result<(), ControllerError> {
+        if self.note_at_ms.take_if(|at_ms| *at_ms <= time::monotonic_ms()).is_some() {
+            self.driver.note_synced().await?;
+        }
+        Ok(())
     }
 
     /// Fences the brokers of which nothing was heard for a session.

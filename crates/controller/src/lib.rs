@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`raft`] | one replica of the quorum: events in, effects out |
 //! | `raft_driver`, `quorum_store`, `metadata_log`, `load_queue` | the effects carried out |
+//! | `soundness` | what a start refuses to cut off |
 //! | `batches`, `control_records`, `snapshot_file`, `quorum_wire` | bytes of the log, of snapshots, of the quorum's requests |
 //! | `quorum_controller`, `event_loop`, `activation`, `operations`, `pending` | the handle, the task, its first records, its table of requests, its answers |
 //! | `topics`, `partitions`, `partition_change`, `placement`, `alter_partition`, `directories` | what becomes of partitions |
@@ -57,6 +58,7 @@ pub mod raft;
 mod raft_driver;
 mod sessions;
 mod snapshot_file;
+mod soundness;
 #[cfg(test)]
 mod testing;
 mod topics;
@@ -67,3 +69,4 @@ pub use options::{ControllerListener, ControllerOptions, QuorumOptions};
 pub use quorum_controller::QuorumController;
 pub use quorum_wire::METADATA_TOPIC;
 pub use snapshot_file::SnapshotError;
+pub use soundness::Loss;

@@ -1,10 +1,11 @@
 //! `__cluster_metadata-0` as the driver needs it: an ordinary log of `storage`, written by the quorum alone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_env::time;
 use ottla_protocol::ids::Uuid;
-use ottla_storage::{AppendOrigin, CleanupPolicy, Log, LogConfig, LogDir, OpenOptions};
+use ottla_storage::{AppendOrigin, CleanupPolicy, Log, LogConfig, LogDir, OpenOptions, StorageError};
 
 use crate::error::ControllerError;
 use crate::quorum_wire::METADATA_TOPIC;
@@ -13,14 +14,31 @@ use crate::quorum_wire::METADATA_TOPIC;
 /// delete some.
 const RESERVE_BYTES: u64 = 4 << 20;
 
+/// The file with the log's id.
+const PARTITION_METADATA: &str = "partition.metadata";
+
 /// The metadata log.
 #[derive(Debug)]
 pub(crate) struct MetadataLog(Arc<Log>);
 
 impl MetadataLog {
-    /// Opens the log, or makes it. All of it is scanned, as in Kafka: what it holds must be known, not believed. Nothing
-    /// expires by itself: what a snapshot covers goes when the core says so.
-    pub(crate) fn open(dir: &Arc<LogDir>, segment_bytes: usize, segment_ms: i64) -> Result<Self, ControllerError> {
+    /// Where the log lies in a log directory.
+    pub(crate) fn folder(dir: &LogDir) -> PathBuf {
+        dir.path().join(format!("{METADATA_TOPIC}-0"))
+    }
+
+    /// Up to where it is noted to be on the device.
+    pub(crate) fn noted(dir: &LogDir) -> Result<Option<i64>, ControllerError> {
+        Ok(dir.noted_recovery_point(METADATA_TOPIC, 0)?)
+    }
+
+    /// Opens the log, or makes it. Nothing expires by itself: what a snapshot covers goes when the core says so.
+    pub(crate) fn open(
+        dir: &Arc<LogDir>,
+        segment_bytes: usize,
+        segment_ms: i64,
+        options: OpenOptions,
+    ) -> Result<Self, ControllerError> {
         let config = LogConfig {
             cleanup_policy: CleanupPolicy { delete: false, compact: false },
             segment_bytes,
@@ -28,12 +46,21 @@ impl MetadataLog {
             reserve_bytes: RESERVE_BYTES,
             ..LogConfig::default()
         };
-        let options = OpenOptions::default();
-        Ok(Self(Log::open(dir, METADATA_TOPIC, 0, Uuid::METADATA_TOPIC, Arc::new(config), options)?))
+        let opened = Log::open(dir, METADATA_TOPIC, 0, Uuid::METADATA_TOPIC, Arc::new(config), options);
+        opened.map(Self).map_err(|error| match error {
+            StorageError::TopicIdMismatch { path, found, wanted } => ControllerError::PartitionMetadata {
+                path: path.join(PARTITION_METADATA),
+                reason: format!("it has the topic id {found} in place of {wanted}"),
+            },
+            StorageError::Corrupt { path, reason } if path.ends_with(PARTITION_METADATA) => {
+                ControllerError::PartitionMetadata { path, reason }
+            }
+            other => other.into(),
+        })
     }
 
     /// Its directory.
-    pub(crate) fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path()
     }
 
@@ -64,6 +91,11 @@ impl MetadataLog {
         Ok(self.0.flush()?)
     }
 
+    /// Notes how far the log is synced: the next start lets nothing below go.
+    pub(crate) fn note_synced(&self) -> Result<(), ControllerError> {
+        Ok(self.0.note_recovery_point()?)
+    }
+
     /// Whole batches from the one that holds `from` on: at least one, unless the log ends there.
     pub(crate) fn read(&self, from: i64, max_bytes: u32) -> Result<Vec<u8>, ControllerError> {
         let info = self.0.read_verified(from, max_bytes, self.0.log_end_offset(), true)?;
@@ -91,6 +123,7 @@ impl MetadataLog {
 
     /// The last act of a clean stop.
     pub(crate) fn close(&self) -> Result<(), ControllerError> {
-        Ok(self.0.close()?)
+        self.0.close()?;
+        self.note_synced()
     }
 }

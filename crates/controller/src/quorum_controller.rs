@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error::ControllerError;
 use crate::event_loop::{Command, EventLoop, Reports, Request};
 use crate::load_queue::load_queue;
-use crate::metadata_log::MetadataLog;
 use crate::options::{ControllerOptions, QuorumOptions};
 use crate::quorum_store::{self, Opened};
 use crate::raft::ReplicaKey;
@@ -44,8 +43,7 @@ impl QuorumController {
         loader: Arc<MetadataLoader>,
     ) -> Result<Self, ControllerError> {
         let local = ReplicaKey::new(options.node_id, quorum.dir.directory_id());
-        let log = MetadataLog::open(&quorum.dir, quorum.segment_bytes, quorum.segment_ms)?;
-        let opened = quorum_store::open(log, local, quorum.voters, quorum.raft, &loader)?;
+        let opened = quorum_store::open(quorum, local, &loader)?;
         Ok(Self::run(options, opened, loader))
     }
 

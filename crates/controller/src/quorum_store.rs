@@ -5,24 +5,27 @@
 //!     00000000000000000000.log …                        the log
 //!     00000000000000000000-0000000000.checkpoint        the bootstrap snapshot, then later ones
 //!     quorum-state                                      epoch, leader, vote
+//!   <metadata.log.dir>/recovery-point-offset-checkpoint   up to where the log is on the device ([`crate::soundness`])
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use ottla_env::fs;
 use ottla_metadata::{MetadataLoader, MetadataRecord};
+use ottla_storage::OpenOptions;
 
 use crate::batches::decode_batches;
 use crate::control_records::Control;
 use crate::error::ControllerError;
 use crate::format::BOOTSTRAP;
 use crate::metadata_log::MetadataLog;
-use crate::raft::{
-    ControlRecord, ElectionState, LogView, RaftCore, RaftOptions, ReplicaKey, SnapshotId, VoterHistory, VoterSet,
-};
+use crate::options::QuorumOptions;
+use crate::raft::{ControlRecord, ElectionState, LogView, RaftCore, ReplicaKey, SnapshotId, VoterHistory};
 use crate::snapshot_file::{self, Snapshot};
+use crate::soundness::{self, Claims, Sound};
 
-const QUORUM_STATE_FILE: &str = "quorum-state";
+/// The file of the election state.
+pub(crate) const QUORUM_STATE_FILE: &str = "quorum-state";
 
 /// Written by the formatting of earlier releases, into the log directory itself.
 const EARLIER_BOOTSTRAP_FILE: &str = "bootstrap.checkpoint";
@@ -44,33 +47,85 @@ pub(crate) struct Opened {
 
 /// Puts a replica together: the newest snapshot goes into the loader, the voters come from it and from the log behind it,
 /// or, where neither names any, from the configuration.
+///
+/// What the log holds must be known, not believed: every batch is looked at, before anything is changed.
 pub(crate) fn open(
-    log: MetadataLog,
+    quorum: QuorumOptions,
     local: ReplicaKey,
-    configured: VoterSet,
-    options: RaftOptions,
     loader: &MetadataLoader,
 ) -> Result<Opened, ControllerError> {
-    let dir = log.path();
-    snapshot_file::remove_partial(&dir)?;
-    let mut voters = VoterHistory::new(configured);
-    let newest = snapshot_file::list(&dir)?.last().copied();
-    if let Some(id) = newest {
-        let snapshot = snapshot_file::read(&dir, id)?;
-        note_snapshot(&mut voters, id, &snapshot);
-        if id != BOOTSTRAP {
-            loader.load_snapshot(id.end_offset - 1, id.epoch, snapshot.records)?;
-        }
-        if log.end_offset() < id.end_offset {
-            log.restart_at(id.end_offset)?;
-        }
-    }
+    let dir = MetadataLog::folder(&quorum.dir);
+    let mut voters = VoterHistory::new(quorum.voters);
+    let newest = load_newest(&dir, &mut voters, loader)?;
     let loaded = newest.map_or(0, |id| id.end_offset);
+    let election = read_election(&dir)?;
+    let claims = Claims {
+        folder: dir.clone(),
+        notes: quorum.dir.recovery_points_path(),
+        noted: MetadataLog::noted(&quorum.dir)?,
+        loaded,
+        epoch: election.epoch,
+    };
+    let sound = soundness::check(&claims)?;
+    let options = OpenOptions { recovery_point: sound.durable, log_start_offset: loaded, ..OpenOptions::default() };
+    let log = MetadataLog::open(&quorum.dir, quorum.segment_bytes, quorum.segment_ms, options)?;
+    adjust(&log, &sound, loaded)?;
     let epochs = scan(&log, loaded, &mut voters)?;
     check_voters(&voters, local)?;
     let view = LogView::new(log.start_offset(), log.end_offset(), epochs, newest);
-    let core = RaftCore::new(options, local, read_election(&dir)?, view, voters);
+    tell_older_election(&dir, &election, &view);
+    // What was found is on the device before anything is appended behind it.
+    log.sync()?;
+    log.note_synced()?;
+    let core = RaftCore::new(quorum.raft, local, election, view, voters);
     Ok(Opened { core, log, dir, loaded })
+}
+
+/// Loads the newest snapshot, if there is one, and gives its id. That of formatting holds no state.
+fn load_newest(
+    dir: &Path,
+    voters: &mut VoterHistory,
+    loader: &MetadataLoader,
+) -> Result<Option<SnapshotId>, ControllerError> {
+    if !fs::exists(dir) {
+        return Ok(None);
+    }
+    snapshot_file::remove_partial(dir)?;
+    let newest = snapshot_file::list(dir)?.last().copied();
+    if let Some(id) = newest {
+        let snapshot = snapshot_file::read(dir, id).map_err(ControllerError::NewestSnapshot)?;
+        note_snapshot(voters, id, &snapshot);
+        if id != BOOTSTRAP {
+            loader.load_snapshot(id.end_offset - 1, id.epoch, snapshot.records)?;
+        }
+    }
+    Ok(newest)
+}
+
+/// Lets the log end where it is sound, and begin no earlier than a snapshot of which it lacks the end: one was fetched from
+/// the leader, and the process ended before the log was emptied.
+fn adjust(log: &MetadataLog, sound: &Sound, loaded: i64) -> Result<(), ControllerError> {
+    log.truncate_to(sound.end_offset)?;
+    if log.end_offset() < loaded {
+        log.restart_at(loaded)?;
+    }
+    if log.end_offset() != sound.end_offset {
+        let (found, end) = (sound.end_offset, log.end_offset());
+        return Err(ControllerError::Broken(format!(
+            "its log is whole up to offset {found}, but was opened up to {end}"
+        )));
+    }
+    Ok(())
+}
+
+/// An election state is saved before anything is appended in its epoch.
+fn tell_older_election(dir: &Path, election: &ElectionState, view: &LogView) {
+    if election.epoch < view.last_epoch() {
+        tracing::warn!(
+            path = %dir.join(QUORUM_STATE_FILE).display(), epoch = election.epoch, last_epoch = view.last_epoch(),
+            "the file is gone, or older than the log; the epoch is taken from the log, and no vote is remembered"
+        );
+    }
 }
 
 fn note_snapshot(voters: &mut VoterHistory, id: SnapshotId, snapshot: &Snapshot) {
@@ -140,8 +195,9 @@ fn read_election(dir: &Path) -> Result<ElectionState, ControllerError> {
     if !fs::exists(&path) {
         return Ok(ElectionState::default());
     }
-    let text = fs::read_to_string(&path).map_err(|source| ControllerError::Io { path: path.clone(), source })?;
-    ElectionState::from_json(&text).map_err(|source| ControllerError::QuorumState { path, source })
+    let bytes = fs::read(&path).map_err(|source| ControllerError::Io { path: path.clone(), source })?;
+    ElectionState::from_json(&String::from_utf8_lossy(&bytes))
+        .map_err(|source| ControllerError::QuorumState { path, source })
 }
 
 /// Makes the election state durable.

@@ -224,6 +224,12 @@ impl RaftDriver {
         });
     }
 
+    /// Notes how far the log is synced.
+    pub(crate) async fn note_synced(&self) -> Result<(), ControllerError> {
+        let log = Arc::clone(&self.log);
+        task::blocking("metadata-note", move || log.note_synced()).await
+    }
+
     async fn read(&self, from: i64, max_bytes: u32) -> Result<Vec<u8>, ControllerError> {
         let log = Arc::clone(&self.log);
         task::blocking("metadata-read", move || log.read(from, max_bytes)).await
@@ -360,8 +366,8 @@ impl RaftDriver {
 mod tests {
     use ottla_env::task::Runtime;
     use ottla_protocol::ids::Uuid;
-    use ottla_storage::LogDir;
     use ottla_storage::meta_properties::MetaProperties;
+    use ottla_storage::{LogDir, OpenOptions};
 
     use super::*;
     use crate::load_queue::load_queue;
@@ -376,7 +382,7 @@ mod tests {
         properties.write(root.path()).expect("written");
         Runtime::new(1).expect("a runtime").block_on(async {
             let dir = LogDir::open(root.path()).expect("a formatted directory");
-            let log = MetadataLog::open(&dir, 1 << 20, i64::MAX).expect("opens");
+            let log = MetadataLog::open(&dir, 1 << 20, i64::MAX, OpenOptions::default()).expect("opens");
             let voter = |id| Voter {
                 key: ReplicaKey::of_id(id),
                 endpoints: vec![],

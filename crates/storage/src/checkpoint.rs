@@ -98,8 +98,15 @@ impl CheckpointFile {
 
     /// Replaces it. The offsets are asked for under its lock, so that none is older than a [`Self::lower`] that came before.
     pub(crate) fn replace(&self, offsets: impl FnOnce() -> Offsets) -> Result<(), StorageError> {
+        self.replace_beside("", offsets)
+    }
+
+    /// As [`Self::replace`], but what it says of the topic `kept` stays: somebody else notes that.
+    pub(crate) fn replace_beside(&self, kept: &str, offsets: impl FnOnce() -> Offsets) -> Result<(), StorageError> {
         let mut content = self.content.lock();
-        let offsets = offsets();
+        let mut offsets = offsets();
+        let stays = content.iter().filter(|((topic, _), _)| &**topic == kept);
+        offsets.extend(stays.map(|(key, offset)| (key.clone(), *offset)));
         if *content != offsets {
             write(&self.path, &offsets)?;
             *content = offsets;
@@ -234,6 +241,18 @@ mod tests {
         file.set(&topic, 0, None).expect("removed");
         assert_eq!((file.get(&topic, 0), file.get(&topic, 1)), (None, Some(8)));
         assert_eq!(read(&path).expect("read"), [((topic, 1), 8)].into());
+    }
+
+    #[test]
+    fn what_others_note_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(RECOVERY_POINT);
+        let (own, others): (Arc<str>, Arc<str>) = (Arc::from("own"), Arc::from("others"));
+        let file = CheckpointFile::new(path.clone());
+        file.raise(&others, 0, 7).expect("noted");
+        file.raise(&own, 1, 3).expect("noted");
+        file.replace_beside("others", || [((Arc::clone(&own), 0), 5)].into()).expect("written");
+        assert_eq!(read(&path).expect("read"), [((own, 0), 5), ((others, 0), 7)].into());
     }
 
     #[test]

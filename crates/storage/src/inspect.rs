@@ -5,6 +5,7 @@
 //!   batch_file    a .log or .checkpoint file, batch by batch          ┐
 //!   index_files   entries of .index, .timeindex, .txnindex by number  ├── window: one buffer over a file
 //!   producers     what a .snapshot says                               ┘
+//!   extent        how far a log without gaps is whole
 //!   directory, partition_files   what is there, and what the checkpoints say of it
 //!   summary       a partition at a glance
 //!   verify        everything in a directory held against everything else ──> finding
@@ -14,6 +15,7 @@
 
 mod batch_file;
 mod directory;
+mod extent;
 mod finding;
 mod index_files;
 mod partition_files;
@@ -27,6 +29,7 @@ pub use crate::offset_index::OffsetPosition;
 pub use crate::time_index::TimestampOffset;
 pub use batch_file::{BatchFile, Step};
 pub use directory::{Checkpoints, Directory, Ended};
+pub use extent::{Extent, Fault, extent};
 pub use finding::{Finding, Severity, Watcher};
 pub use index_files::{IndexEntry, IndexFile, OffsetIndexFile, TimeIndexFile, TransactionIndexFile};
 pub use partition_files::{PartitionFiles, SegmentEntry};

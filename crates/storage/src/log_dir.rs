@@ -166,6 +166,25 @@ impl LogDir {
         self.cordoned.store(cordoned, Ordering::Release);
     }
 
+    /// Up to where a log in here is noted to be on the device; None if nothing is noted of it. Reads the notes: for whoever
+    /// opens a log without a [`crate::LogManager`], see [`crate::Log::note_recovery_point`].
+    ///
+    /// # Errors
+    /// When a file cannot be read. One that cannot be understood says nothing.
+    pub fn noted_recovery_point(&self, topic: &str, partition: i32) -> Result<Option<i64>, StorageError> {
+        // Whoever notes something in one of them must not forget what it says of other logs.
+        for notes in self.checkpoints() {
+            notes.load()?;
+        }
+        Ok(self.recovery_points.get(topic, partition))
+    }
+
+    /// The file that notes it.
+    #[must_use]
+    pub fn recovery_points_path(&self) -> PathBuf {
+        self.path.join(RECOVERY_POINT)
+    }
+
     /// What is noted of the logs in here.
     pub(crate) fn checkpoints(&self) -> [&CheckpointFile; 4] {
         [&self.recovery_points, &self.log_starts, &self.high_watermarks, &self.cleaned]

@@ -80,6 +80,9 @@ impl MetaProperties {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
+        if let Some(c) = text.chars().find(|c| c.is_control() && !c.is_ascii_whitespace()) {
+            return Err(format!("it holds the character {c:?}, which is none of a properties file"));
+        }
         let properties = properties(text);
         let get = |key: &str| properties.get(key).map(String::as_str).ok_or_else(|| format!("{key} is missing"));
         let number = |key: &str| get(key).and_then(|v| v.parse::<i32>().map_err(|_| format!("{key}={v} is no number")));
@@ -141,9 +144,14 @@ mod tests {
         assert_eq!((meta.cluster_id.as_str(), meta.node_id, meta.directory_id), ("a:b", 1, None));
         let old = MetaProperties::parse("version=0\nbroker.id=9\ncluster.id=c").expect("version 0");
         assert_eq!((old.version, old.node_id), (0, 9));
-        for wrong in
-            ["", "version=2\nnode.id=1\ncluster.id=c", "version=1\ncluster.id=c", "version=1\nnode.id=x\ncluster.id=c"]
-        {
+        for wrong in [
+            "",
+            "version=2\nnode.id=1\ncluster.id=c",
+            "version=1\ncluster.id=c",
+            "version=1\nnode.id=x\ncluster.id=c",
+            // A lost sector once made a node of a cluster with zeros in its id.
+            "version=1\nnode.id=1\ncluster.id=c\0\0\0",
+        ] {
             assert!(MetaProperties::parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -12,7 +12,7 @@
 //! batch and by what the log's producers take, of which [`producers::PRODUCERS_MAX`] are followed. Nothing is believed that
 //! can be computed: what a batch is is told by its checksum, and every other file is held against the batches.
 
-mod broken;
+pub(super) mod broken;
 mod epochs;
 mod index_entries;
 mod log_end;

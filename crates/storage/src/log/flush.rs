@@ -76,6 +76,20 @@ impl Log {
         Ok(())
     }
 
+    /// Notes durably up to where the log is on the device: for a log that no [`crate::LogManager`] has, which does it for its
+    /// own. On a full disk the earlier note stays, which is true as well.
+    ///
+    /// # Errors
+    /// When it cannot be noted; the log directory is offline then.
+    pub fn note_recovery_point(&self) -> Result<(), StorageError> {
+        self.check_usable()?;
+        let noted = self.folder.dir.recovery_points.raise(&self.topic, self.partition, self.flushed_offset());
+        match self.or_offline_unless_full(noted) {
+            Err(error) if error.may_pass() => Ok(()),
+            noted => noted,
+        }
+    }
+
     /// Bytes that were appended and not synced.
     #[must_use]
     pub fn unflushed_bytes(&self) -> u64 {

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 use ottla_env::{planted, task, time};
 
-use super::LogManager;
+use super::{CLUSTER_METADATA, LogManager};
 use crate::checkpoint::Offsets;
 use crate::cleaner::Crew;
 use crate::error::StorageError;
@@ -192,7 +192,8 @@ impl LogManager {
 
     pub(super) fn write_recovery_points(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {
         let logs = self.logs_in(dir);
-        dir.recovery_points.replace(|| offsets(&logs, |log| Some(log.flushed_offset())))
+        // The quorum opens the metadata log itself, and notes how far that is synced.
+        dir.recovery_points.replace_beside(CLUSTER_METADATA, || offsets(&logs, |log| Some(log.flushed_offset())))
     }
 
     pub(super) fn write_log_starts(&self, dir: &Arc<LogDir>) -> Result<(), StorageError> {

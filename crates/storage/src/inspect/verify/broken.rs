@@ -35,7 +35,7 @@ pub(super) struct Broken<'a> {
 }
 
 /// Where the next sound batch begins, at or behind `from`: one whose checksum fits and whose offset is possible.
-pub(super) fn next_sound(
+pub(in crate::inspect) fn next_sound(
     file: &mut BatchFile,
     from: u64,
     offsets: std::ops::Range<i64>,

@@ -5,63 +5,6 @@ use std::fmt;
 use super::Random;
 use super::files::Files;
 
-/// What a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
-    Log,
-    OffsetIndex,
-    TimeIndex,
-    TransactionIndex,
-    ProducerSnapshot,
-    LeaderEpochs,
-    PartitionMetadata,
-    RecoveryPoints,
-    LogStarts,
-    HighWatermarks,
-    CleanerOffsets,
-    MetaProperties,
-    CleanShutdown,
-    Lock,
-    Swap,
-    Cleaned,
-    DeletedFile,
-    DeletedDirectory,
-    StrayDirectory,
-}
-
-impl Kind {
-    pub(crate) fn of(path: &str) -> Self {
-        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let by_suffix = [
-            (".deleted", Self::DeletedFile),
-            (".swap", Self::Swap),
-            (".cleaned", Self::Cleaned),
-            (".log", Self::Log),
-            (".timeindex", Self::TimeIndex),
-            (".txnindex", Self::TransactionIndex),
-            (".index", Self::OffsetIndex),
-            (".snapshot", Self::ProducerSnapshot),
-            ("leader-epoch-checkpoint", Self::LeaderEpochs),
-            ("partition.metadata", Self::PartitionMetadata),
-            ("recovery-point-offset-checkpoint", Self::RecoveryPoints),
-            ("log-start-offset-checkpoint", Self::LogStarts),
-            ("replication-offset-checkpoint", Self::HighWatermarks),
-            ("cleaner-offset-checkpoint", Self::CleanerOffsets),
-            ("meta.properties", Self::MetaProperties),
-            (".kafka_cleanshutdown", Self::CleanShutdown),
-            (".lock", Self::Lock),
-        ];
-        if dir.ends_with("-delete") {
-            return Self::DeletedDirectory;
-        }
-        if dir.ends_with("-stray") {
-            return Self::StrayDirectory;
-        }
-        let found = by_suffix.iter().find(|(suffix, _)| name.ends_with(suffix));
-        found.unwrap_or_else(|| panic!("{path} is of no known kind")).1
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Damage {
     FlippedBit,
@@ -76,7 +19,7 @@ pub(crate) const DAMAGES: [Damage; 5] =
 
 /// What was done to which file.
 #[derive(Debug, Clone)]
-pub(crate) struct Harm {
+pub(crate) struct Harm<Kind> {
     pub(crate) path: String,
     pub(crate) kind: Kind,
     pub(crate) damage: Damage,
@@ -84,20 +27,25 @@ pub(crate) struct Harm {
     pub(crate) place: (usize, usize),
 }
 
-impl fmt::Display for Harm {
+impl<Kind> fmt::Display for Harm<Kind> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {:?} of {}", self.damage, self.place, self.path)
     }
 }
 
 /// Draws a kind, one of its files, and a damage that changes it; gives the damaged directory.
-pub(crate) fn harm(files: &Files, older: &Files, random: &mut Random) -> (Harm, Files) {
-    let mut kinds: Vec<_> = files.keys().map(|path| Kind::of(path)).collect();
+pub(crate) fn harm<Kind: Copy + Ord>(
+    files: &Files,
+    older: &Files,
+    random: &mut Random,
+    kind_of: impl Fn(&str) -> Kind,
+) -> (Harm<Kind>, Files) {
+    let mut kinds: Vec<_> = files.keys().map(|path| kind_of(path)).collect();
     kinds.sort_unstable();
     kinds.dedup();
     loop {
         let kind = *random.one_of(&kinds);
-        let of_kind: Vec<_> = files.keys().filter(|path| Kind::of(path) == kind).collect();
+        let of_kind: Vec<_> = files.keys().filter(|path| kind_of(path) == kind).collect();
         let path = (*random.one_of(&of_kind)).clone();
         let damage = *random.one_of(&DAMAGES);
         let mut damaged = files.clone();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::damage::{Damage, Harm, Kind};
-use super::fixture::TABLE;
+use super::damage::Damage;
+use super::fixture::{How, TABLE};
 use super::judge::Difference;
+use super::kind::{Harm, Kind};
 use super::lines::Lines;
 
 /// What came of a damage.
@@ -30,6 +31,15 @@ impl Outcome {
             (true, false) => Self::Mended,
             (false, false) => Self::Told(all),
             (false, true) => Self::NotShown(all),
+        }
+    }
+
+    /// Its name, and an example for those that are worth one.
+    pub(crate) fn in_words(&self, harm: &Harm, how: How) -> (String, String) {
+        match self {
+            Self::Refused(why) => ("Refused".to_owned(), why.clone()),
+            Self::NotShown(_) => (format!("{self:?}"), format!("{how:?}, {harm}")),
+            other => (format!("{other:?}"), String::new()),
         }
     }
 }

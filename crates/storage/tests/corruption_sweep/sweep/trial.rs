@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ottla_storage::LogManager;
 
-use super::damage::{Kind, harm};
+use super::damage::harm;
 use super::files;
 use super::fixture::{self, Fixture, Image, ORDERS, TOPICS};
 use super::judge::{Difference, judge};
+use super::kind::Kind;
 use super::lines::{self, Lines};
 use super::observe::{Seen, View, log, observe};
 use super::rules::{Outcome, is_right};
@@ -41,13 +42,13 @@ pub(crate) fn trials(seed: u64, root: &Path) -> Tally {
     for _ in 0..TRIALS {
         let which = random.below(fixture.images.len());
         let (image, truth) = (&fixture.images[which], &truths[which]);
-        let (harm, damaged) = harm(&image.files, &fixture.older, &mut random);
+        let (harm, damaged) = harm(&image.files, &fixture.older, &mut random, Kind::of);
         files::put(root, &damaged);
         let kind = Some(harm.kind);
         let trial = Trial { root, fixture: &fixture, truth, probes: &probes, kind, is_clean_end: random.below(2) == 0 };
         let outcome = trial.run().unwrap_or_else(|wrong| panic!("{:?}, {harm}: {wrong}", image.how));
         assert!(is_right(&harm, &outcome), "{:?}, {harm}: {outcome:?}", image.how);
-        tally.note(&harm, image.how, outcome);
+        tally.note(&harm, outcome.in_words(&harm, image.how));
     }
     tally
 }
