@@ -23,6 +23,8 @@ const FAR: i64 = i32::MAX as i64 + 6;
 const PRODUCERS: [i64; 2] = [7, 8];
 /// Pairs of transactions, the first of which is aborted.
 const PAIRS: usize = 5;
+/// The syncs of directories of a pass right before which an exchange is decided, and nothing has gone yet.
+const DECIDED: [u64; 3] = [3, 8, 13];
 /// As many effects as a pass has before it has written anything that counts.
 const FIRST_EFFECTS: u64 = 6;
 
@@ -41,7 +43,8 @@ pub(crate) fn compactions_are_cut_short() {
     match random::below(8) {
         0 => die_at_effect(1 + random::below(120)),
         1 => die_at_effect(1 + random::below(50)),
-        2..7 => die_at_dir_sync(1 + random::below(16)),
+        2..4 => die_at_dir_sync(DECIDED[crate::chance(3)]),
+        4..7 => die_at_dir_sync(1 + random::below(16)),
         _ => {}
     }
     manager.clean_once(NOW);
@@ -67,7 +70,8 @@ fn a_compaction_that_is_found_broken_is_taken_back() {
 pub(crate) fn take_a_broken_half_back() {
     let story = Story::begin();
     let manager = story.start();
-    die_at_dir_sync(1 + random::below(16));
+    // One of them comes when both are decided, and the old one is there.
+    die_at_dir_sync(2 + random::below(3));
     manager.clean_once(NOW);
     drop(manager);
     kill();
