@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_env::{fs, planted};
 use parking_lot::Mutex;
@@ -75,19 +76,23 @@ pub fn read(path: &Path) -> Result<Offsets, StorageError> {
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     content: Mutex<Offsets>,
+    /// That it cannot be understood was told.
+    told: AtomicBool,
 }
 
 impl CheckpointFile {
     /// Not read yet.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, content: Mutex::new(Offsets::new()) }
+        Self { path, content: Mutex::new(Offsets::new()), told: AtomicBool::new(false) }
     }
 
     /// Reads it. A file that cannot be understood counts as empty: everything is recovered then.
     pub(crate) fn load(&self) -> Result<Offsets, StorageError> {
         let offsets = match read(&self.path) {
             Err(StorageError::Corrupt { path, reason }) => {
-                tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(path = %path.display(), reason, "checkpoint cannot be used");
+                }
                 Offsets::new()
             }
             other => other?,
