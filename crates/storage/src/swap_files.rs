@@ -25,17 +25,19 @@ use verdict::Verdict;
 /// Finishes or undoes, removes leftovers, and gives the files that stay, by name, with their lengths.
 pub(crate) fn sweep(folder: &LogFolder) -> Result<BTreeMap<String, u64>, StorageError> {
     let mut found = list(folder)?;
+    let mut is_unsynced = false;
     if found.keys().any(|name| name.ends_with(CLEANED) || name.ends_with(SWAP)) {
         undo(folder, &found)?;
-        finish(folder)?;
+        is_unsynced = finish(folder)?;
         found = list(folder)?;
     }
     // Only now: while a log cannot be opened, a segment that was renamed away may be all that is left of its records.
     let is_leftover = |name: &str| [DELETED, TEMPORARY].iter().any(|suffix| name.ends_with(suffix));
     let leftovers: Vec<_> = found.keys().filter(|name| is_leftover(name)).cloned().collect();
-    if leftovers.iter().any(|name| name.ends_with(DELETED)) {
-        // The process that renamed a segment away may have died before it had synced that: the old name could come back,
-        // when nothing here tells any more that it had gone.
+    if is_unsynced || leftovers.iter().any(|name| name.ends_with(DELETED)) {
+        // Before the next pass makes files: beside those, whatever ends in .swap is taken for unfinished. And the process that
+        // renamed a segment away may have died before it had synced that: the old name could come back, when nothing here tells
+        // any more that it had gone.
         sync(folder)?;
     }
     remove(folder, &leftovers)?;
@@ -76,8 +78,8 @@ fn undo(folder: &LogFolder, files: &BTreeMap<String, u64>) -> Result<(), Storage
     remove(folder, &names(&mut cleaned.iter()))
 }
 
-/// Puts in place what has the suffix `.swap`, or takes it back.
-fn finish(folder: &LogFolder) -> Result<(), StorageError> {
+/// Puts in place what has the suffix `.swap`, or takes it back. True if the last names are yet to be synced.
+fn finish(folder: &LogFolder) -> Result<bool, StorageError> {
     let files = list(folder)?;
     let logs: Vec<(i64, &str)> =
         with_suffix(&files, SWAP).into_iter().filter(|(_, name)| name.strip_suffix(SWAP).is_some_and(is_log)).collect();
@@ -87,13 +89,17 @@ fn finish(folder: &LogFolder) -> Result<(), StorageError> {
             Verdict::Broken(reason) => take_back(folder, &logs, &reason)?,
         }
     }
+    let is_named = logs.is_empty();
     let files = list(folder)?;
     let rest = with_suffix(&files, SWAP);
+    if is_named && !rest.is_empty() {
+        // By a process that may have died before it had synced the names of the batches: see put_in_place.
+        sync(folder)?;
+    }
     for (_, name) in &rest {
         drop_suffix(folder, name)?;
     }
-    // Before the next pass makes files: beside those, whatever ends in .swap is taken for unfinished.
-    if rest.is_empty() { Ok(()) } else { sync(folder) }
+    Ok(!rest.is_empty())
 }
 
 fn put_in_place(
@@ -103,6 +109,9 @@ fn put_in_place(
     replaced: &Range<i64>,
 ) -> Result<(), StorageError> {
     tracing::info!(path = %folder.path().display(), segments = logs.len(), "an interrupted compaction is finished");
+    // The process that decided it may have died before it had synced that: without their names the new ones would be undone, when
+    // some of the old ones have gone.
+    sync(folder)?;
     if !planted::is("what was compacted stays beside its replacement") {
         remove(folder, &segment_files(files, replaced))?;
     }

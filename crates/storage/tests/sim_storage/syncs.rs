@@ -54,6 +54,7 @@ const STORIES: &[(&str, fn())] = &[
     ("swap_files.rs finish", cut_short::compactions_are_cut_short),
     ("swap_files.rs put_in_place 1", cut_short::compactions_are_cut_short),
     ("swap_files.rs put_in_place 2", cut_short::compactions_are_cut_short),
+    ("swap_files.rs put_in_place 3", cut_short::compactions_are_cut_short),
     ("swap_files.rs sweep", stories::cut_a_segment_off_twice),
     ("swap_files.rs take_back", cut_short::take_a_broken_half_back),
     ("swap_files.rs undo", cut_short::compactions_are_cut_short),
