@@ -196,6 +196,27 @@ fn bits_rot_for_good() {
 }
 
 #[test]
+fn a_file_rots_where_it_is_told_to() {
+    on_many_seeds(|| {
+        let log = File::create("/log").expect("created");
+        log.write_all_at(&[7; 1_000], 0).expect("written");
+        log.sync_all().expect("synced");
+        fs::sync_dir("/").expect("synced");
+        log.write_all_at(&[8; 1_000], 1_000).expect("written");
+        let before = disk_effects();
+        host("main").rot_file("/log", 500, &[0; 64]).expect("there");
+        assert_eq!(disk_effects(), before, "nobody does anything");
+        let rotten = [&[7; 500][..], &[0; 64], &[7; 436]].concat();
+        assert_eq!(fs::read("/log").expect("read")[..1_000], rotten);
+        crash();
+        assert_eq!(fs::read("/log").expect("read")[..1_000], rotten, "it was durable when it rotted");
+        host("main").rot_file("/log", 990, &[0; 10_000]).expect("there");
+        assert!(fs::file_len("/log").expect("there") <= 2_000, "it gets no longer");
+        host("main").rot_file("/gone", 0, &[0]).expect_err("there is no such file");
+    });
+}
+
+#[test]
 fn a_write_may_be_taken_in_pieces() {
     Sim::new(1).run(async {
         host("main").set_disk_faults(DiskFaults { short_writes: 1_000_000, ..DiskFaults::default() });

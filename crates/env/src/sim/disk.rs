@@ -131,6 +131,15 @@ impl FileNode {
         }
     }
 
+    /// Other bytes stand on the medium from `at` on, and in the cache that is read from it. The file gets no longer.
+    pub(super) fn rot_to(&mut self, at: usize, bytes: &[u8]) {
+        for content in [&mut self.current, &mut self.synced] {
+            for (stored, byte) in content.iter_mut().skip(at).zip(bytes) {
+                *stored = *byte;
+            }
+        }
+    }
+
     pub(super) fn set_len(&mut self, len: usize) {
         self.current.resize(len, 0);
         self.pending.push(Change::Length(len));

@@ -282,6 +282,16 @@ pub fn set_modified_ms(path: impl AsRef<Path>, ms: i64) -> io::Result<()> {
     })
 }
 
+/// Lets the file at a path hold other bytes from `offset` on, as a medium does that rots.
+pub(super) fn rot(path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    on_disk("rot", path, |disk, _, _| {
+        let node = find(disk, path)?;
+        let at = usize::try_from(offset).map_err(|_| Errno::FBIG)?;
+        disk.file(node).ok_or(Errno::ISDIR)?.rot_to(at, bytes);
+        Ok(())
+    })
+}
+
 /// The room on the disk.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Hosts: each has a name, an address, a disk, and tasks that can be ended from outside.
 
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::disk::Disk;
 use super::faults::{DiskFaults, DiskOperation};
 use super::network::Link;
 use super::world::{State, World};
-use super::{executor, task};
+use super::{executor, fs, task};
 use crate::task::JoinHandle;
 
 #[derive(Debug)]
@@ -135,6 +136,15 @@ impl Host {
     /// Makes the `nth` (from 1) operation of a kind fail from now on, once.
     pub fn fail_disk_at(&self, operation: DiskOperation, nth: u64) {
         self.world.state.lock().hosts[self.index].disk.faults.fail_at(operation, nth);
+    }
+
+    /// Lets a file of its disk hold other bytes from `offset` on, as a medium does whose bits rot: nobody wrote them, no sync
+    /// is owed for them, and no loss of power takes them back. The file gets no longer.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn rot_file(&self, path: impl AsRef<Path>, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.enter(|| fs::rot(path.as_ref(), offset, bytes))
     }
 
     /// Sizes its disk, in bytes of file content; writes beyond fail as on a full disk.
