@@ -84,6 +84,16 @@ impl<'a> BatchReader<'a> {
         }
     }
 
+    /// Goes on where the broken batch before the reader says that it ends; false if it says nothing of the kind.
+    pub(crate) fn pass_over(&mut self) -> bool {
+        let Ok(Some(size)) = entry_size(self.rest()) else { return false };
+        let end = self.position() + size as u64;
+        if end < self.end {
+            self.seek(end);
+        }
+        end < self.end
+    }
+
     /// Whether the file ends at `position`, or the head of a batch lies there.
     fn is_followed(&self, position: u64) -> Result<bool, StorageError> {
         let mut head = [0; HEADER_BYTES];

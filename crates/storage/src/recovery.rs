@@ -207,9 +207,12 @@ fn adopt(
             Step::Batch(at) if before < scope.durable && (before..next_offset).contains(&at.header.base_offset) => {
                 return Ok(Scanned::Damaged { position, offset: next_offset });
             }
-            Step::Batch(_) | Step::Broken if next_offset < scope.durable => {
+            Step::Batch(_) | Step::Broken
+                if next_offset < scope.durable && !planted::is("what rotted is cut as torn") =>
+            {
                 return Ok(Scanned::Damaged { position, offset: next_offset });
             }
+            Step::Broken if planted::is("recovery goes on behind a torn batch") && reader.pass_over() => {}
             Step::Batch(_) | Step::Broken => return Ok(Scanned::Torn),
         }
     }

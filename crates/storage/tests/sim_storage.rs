@@ -34,6 +34,12 @@ mod operations;
 mod planted;
 #[path = "sim_storage/reads.rs"]
 mod reads;
+#[path = "sim_storage/refusals.rs"]
+mod refusals;
+#[path = "sim_storage/rot.rs"]
+mod rot;
+#[path = "sim_storage/rot_stories.rs"]
+mod rot_stories;
 #[path = "sim_storage/run.rs"]
 mod run;
 #[path = "sim_storage/settings.rs"]

@@ -9,7 +9,7 @@ use super::Log;
 use super::verify::Unverified;
 use crate::access::Access;
 use crate::error::{ReadError, StorageError};
-use crate::segment::{FileSlice, Segment, SliceLimits};
+use crate::segment::{Around, FileSlice, Segment, SliceLimits, Until};
 use crate::transaction_index::AbortedTransaction;
 
 /// What a read brought.
@@ -147,6 +147,7 @@ impl Log {
         if fetch_offset >= wanted.end {
             return Ok(info);
         }
+        let mut looked = false;
         let mut segment = self.segment_of(fetch_offset);
         while let Some(current) = segment {
             check_damage(&current, fetch_offset)?;
@@ -168,7 +169,11 @@ impl Log {
                     (info.slice, info.unverified) = (Some(slice), unverified);
                     return Ok(info);
                 }
-                Ok(Found::Nothing) => return Ok(info),
+                Ok(Found::Nothing(end)) if !looked && !end.is_sound => {
+                    self.look_at(&current, fetch_offset, end.position, access)?;
+                    (looked, segment) = (true, Some(current));
+                }
+                Ok(Found::Nothing(_)) => return Ok(info),
                 // No batch up to the segment's end reaches the offset: the next one's first does.
                 Ok(Found::Beyond) => {
                     self.check_hole(&current, fetch_offset)?;
@@ -181,6 +186,17 @@ impl Log {
             }
         }
         Ok(info)
+    }
+
+    /// The batch at `offset` says that it reaches beyond what is wanted. One that is damaged says so of itself, and of the
+    /// offsets behind it, for ever.
+    fn look_at(&self, segment: &Segment, offset: i64, end: u64, access: Access) -> Result<(), ReadError> {
+        if access == Access::Cached {
+            return Err(Access::cold().into());
+        }
+        let looked = segment.verify(Around::Offset(offset), Until::position(end), &self.bounds(segment));
+        self.or_offline_if_broken(looked)?;
+        Ok(())
     }
 
     fn nothing_yet(&self) -> ReadInfo {
@@ -223,7 +239,8 @@ impl Log {
         let cut = segment.cut(&file, &first, &limits, size, access)?;
         let len = u32::try_from(cut - first.position).unwrap_or(u32::MAX);
         if len == 0 {
-            return Ok(Found::Nothing);
+            let is_sound = segment.is_sound(&first, first.end(), offset);
+            return Ok(Found::Nothing(FirstEnd { position: first.end(), is_sound }));
         }
         let sound = segment.is_sound(&first, cut, offset);
         let unverified = (!sound).then(|| Unverified { segment: Arc::clone(segment), wanted: *wanted });
@@ -264,11 +281,17 @@ fn unless_cold(outcome: Result<ReadInfo, ReadError>) -> Result<Option<ReadInfo>,
     }
 }
 
+/// Where a batch says that it ends, and whether that is known to be so.
+struct FirstEnd {
+    position: u64,
+    is_sound: bool,
+}
+
 /// What a segment has for a reader.
 enum Found {
     Slice(FileSlice, Option<Unverified>),
     /// Not one whole batch within the bounds.
-    Nothing,
+    Nothing(FirstEnd),
     /// The offset lies behind the segment's last batch.
     Beyond,
 }

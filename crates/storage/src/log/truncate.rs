@@ -12,7 +12,7 @@ use crate::file_names::{deleted_dir, stray_dir};
 use crate::loader::{create_segment, load_producers};
 use crate::producer_state::ProducerState;
 use crate::retention::{self, Limits, SegmentFacts};
-use crate::segment::{Bounds, Segment};
+use crate::segment::{Around, Bounds, Segment, Until};
 
 impl Log {
     /// Cuts the log so that it ends at `offset`; does nothing if it ends before.
@@ -68,6 +68,7 @@ impl Log {
     /// The recovery point first, then the segments behind the cut, durably, then the end of the one that is cut: a crash in
     /// between leaves a log that is longer, never one with a gap or with records that only seem to be synced.
     fn cut_files(&self, offset: i64) -> Result<(), StorageError> {
+        self.look_before_cut(offset)?;
         if !planted::is("a truncation keeps the recovery point") {
             self.flushed_offset.fetch_min(offset, Ordering::AcqRel);
             self.folder.dir.recovery_points.lower(&self.topic, self.partition, offset)?;
@@ -80,7 +81,20 @@ impl Log {
             self.delete_segments(&removed)?;
             fs::sync_dir(self.path())?;
         }
-        active.truncate_to(offset)
+        active.examined(|| self.bounds(&active), || active.truncate_to(offset))
+    }
+
+    /// The heads of batches tell where to cut. One that is damaged may say that it reaches up to the offset, and what lies
+    /// between would go with it: whatever says so is looked at, before anything is changed.
+    fn look_before_cut(&self, offset: i64) -> Result<(), StorageError> {
+        let Some(segment) = self.segments.read().floor(offset).cloned() else { return Ok(()) };
+        let bounds = || self.bounds(&segment);
+        loop {
+            let end = segment.examined(bounds, || segment.end_of(offset))?;
+            if !segment.verify(Around::Offset(offset), Until::position(end), &bounds())? {
+                return Ok(());
+            }
+        }
     }
 
     /// Removes everything; the log starts and ends at `offset`.

@@ -248,6 +248,9 @@ fn put_in_place(future: &Log, dirs: &[Arc<LogDir>]) -> Result<(), StorageError> 
     let noted = dirs.iter().filter_map(|dir| dir.high_watermarks.get(future.topic(), future.partition())).max();
     if let Some(high_watermark) = noted {
         future.set_high_watermark(high_watermark);
+        // It is noted where the log was; the next process looks where the log is. A full disk must not hinder the log.
+        let noted = future.dir().high_watermarks.set(future.topic(), future.partition(), Some(future.high_watermark()));
+        noted.or_else(|error| if error.may_pass() { Ok(()) } else { Err(error) })?;
     }
     // What was answered as deleted stays deleted, though the power may have taken the log that it was deleted from.
     let noted = dirs.iter().filter_map(|dir| dir.log_starts.get(future.topic(), future.partition())).max();

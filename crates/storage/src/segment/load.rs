@@ -81,24 +81,18 @@ impl Segment {
     }
 
     /// The largest timestamp of the batches before `position`. The time index tells up to its last entry; it may have lost
-    /// some, so the batches behind that are looked at, up to what is damaged there.
+    /// some, so the batches behind that are looked at.
     pub(super) fn largest_before(&self, position: u64) -> Result<TimestampOffset, StorageError> {
-        let looked = || {
-            let file = self.file()?;
-            let last = match self.times.last()? {
-                Some(last) => self.batch_of(&file, &last, position)?.map(|at| (last, at.position)),
-                None => None,
-            };
-            let found = self.scan_largest(last.map_or(0, |(_, from)| from), position)?;
-            Ok(last.map(|(last, _)| last).filter(|last| last.timestamp >= found.timestamp).unwrap_or(found))
+        let file = self.file()?;
+        let noted = self.times.last()?;
+        let known = match noted.map(|last| self.batch_of(&file, &last, position)) {
+            // Something on the way to it is damaged: it is believed, and all else is looked at.
+            Some(Err(StorageError::NoBatch { .. })) => noted.map(|last| (last, 0)),
+            Some(found) => noted.zip(found?.map(|at| at.position)),
+            None => None,
         };
-        match looked() {
-            Err(StorageError::NoBatch { .. }) => {
-                let none = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
-                Ok(self.times.last()?.unwrap_or(none))
-            }
-            found => found,
-        }
+        let found = self.scan_largest(known.map_or(0, |(_, from)| from), position)?;
+        Ok(known.map(|(last, _)| last).filter(|last| last.timestamp >= found.timestamp).unwrap_or(found))
     }
 
     /// Takes back a [`Self::rewind`] and what was adopted since: the file is as long as it was.

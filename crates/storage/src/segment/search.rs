@@ -7,6 +7,7 @@ use ottla_env::planted;
 use ottla_protocol::record_batch::{BatchHeader, NO_TIMESTAMP};
 
 use super::Segment;
+use super::resync::{self, Resync};
 use crate::access::Access;
 use crate::batch_scan::{BatchAt, BatchScanner};
 use crate::error::StorageError;
@@ -57,6 +58,13 @@ impl Segment {
             }
         }
         Ok(None)
+    }
+
+    /// Where the batch ends that holds `offset`; the end of the file if none does.
+    pub(crate) fn end_of(&self, offset: i64) -> Result<u64, StorageError> {
+        let size = self.size();
+        let found = self.find(&*self.file()?, offset, size, Access::MayWait)?;
+        Ok(found.map_or(size, |at| at.end()))
     }
 
     /// The first batch that reaches up to `offset` or beyond; None also where it cannot be told for damage.
@@ -174,7 +182,9 @@ impl Segment {
         let Some(entry) = by_bytes.zip(by_offset).map(|(a, b)| if a.position < b.position { a } else { b }) else {
             return Ok(first.position);
         };
-        let usable = entry.position > first.position && self.is_true(file, &entry, size, access)?;
+        // Of two entries one may be wrong, and the other lie beyond what it should have told.
+        let within = entry.position <= limit && end_offset.is_none_or(|end_offset| entry.offset < end_offset);
+        let usable = within && entry.position > first.position && self.is_true(file, &entry, size, access)?;
         Ok(if usable { entry.position } else { first.position })
     }
 
@@ -207,16 +217,26 @@ impl Segment {
         self.modified_ms()
     }
 
+    /// The largest timestamp within a range, past what is damaged there and not known to be.
     pub(super) fn scan_largest(&self, from: u64, size: u64) -> Result<TimestampOffset, StorageError> {
         let mut largest = TimestampOffset { timestamp: NO_TIMESTAMP, offset: self.base_offset };
         let file = self.file()?;
         let mut scanner = self.scanner(&file, from, size);
-        while let Some(at) = scanner.next()? {
-            if at.header.max_timestamp > largest.timestamp && at.header.record_count > 0 {
-                largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+        loop {
+            match scanner.next() {
+                Ok(Some(at)) if at.header.max_timestamp > largest.timestamp && at.header.record_count > 0 => {
+                    largest = TimestampOffset { timestamp: at.header.max_timestamp, offset: at.header.last_offset() };
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(largest),
+                Err(StorageError::NoBatch { position, .. }) => {
+                    let offsets = self.base_offset..i64::MAX;
+                    let search = Resync { file: &file, index: &self.offsets, position, size, offsets };
+                    scanner = self.scanner(&file, resync::find(&search)?, size);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(largest)
     }
 
     /// The batch that an entry of the time index is of; None if there is none such. Nothing guards an index: with a wrong entry,

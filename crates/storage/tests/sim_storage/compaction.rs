@@ -13,7 +13,7 @@ use ottla_env::{random, time};
 use ottla_storage::{Cleaned, Log};
 
 use crate::chance;
-use crate::model::{Batch, Part, Record, read_all};
+use crate::model::{Batch, Part, Record};
 use crate::run::Run;
 use crate::transactions::Transactions;
 
@@ -128,7 +128,7 @@ impl Part {
         assert!(to <= pass.bound, "compacted up to {to}, beyond {pass:?}");
         let rules = Rules::new(self, pass, to);
         let mut found: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
-        for bytes in read_all(log, self.start) {
+        for bytes in self.read(log, self.start) {
             let first = Batch::new(bytes.clone(), 0).header.base_offset;
             assert!(found.insert(first, bytes).is_none(), "two batches at {first}");
         }
@@ -140,6 +140,7 @@ impl Part {
                     rules.judge(old, &new).unwrap_or_else(|why| panic!("compaction: {why}"));
                     *old = new;
                 }
+                None if self.rotten.contains(&old.header.base_offset) => {}
                 None => {
                     assert!(rules.may_vanish(old), "compaction took {:?}, by {pass:?}", old.header);
                     old.is_gone = true;
@@ -217,7 +218,8 @@ impl Run {
                 part.was_compacted = true;
             }
         }
-        if chance(3) == 0 && self.parts.iter().any(|part| part.pass.is_some()) {
+        let often = self.weights.favours_compaction();
+        if chance(if often { 2 } else { 3 }) == 0 && self.parts.iter().any(|part| part.pass.is_some()) {
             // A pass has more effects than most deaths leave time for.
             die_at_effect(1 + random::below(60));
         }
@@ -240,7 +242,8 @@ impl Run {
                 }
             }
         }
-        if !self.is_broken() {
+        // One that was given up because it had rotted stays so, though what had rotted is cut off since.
+        if !self.is_broken() && !self.has_rotted {
             let stats = self.manager().cleaner_stats();
             assert_eq!(stats.uncleanable_partitions, 0, "nothing is broken, but a log was given up");
         }

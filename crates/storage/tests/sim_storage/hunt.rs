@@ -8,9 +8,6 @@ use parking_lot::Mutex;
 
 use crate::many::{on_all_cores, once};
 
-/// Seeds that are tried. Most flaws are noticed by one of the first ten.
-const SEEDS_MAX: u64 = 2_000;
-
 /// How a flaw was found.
 struct Found {
     /// The first seed, counted from 1.
@@ -30,8 +27,8 @@ pub(crate) struct Flaw<'a> {
 
 impl Flaw<'_> {
     /// Runs until something is said. That must be due to the flaw: the same run without it says nothing.
-    fn hunt(&self) -> Option<Found> {
-        let found = (1..=SEEDS_MAX).find_map(|seed| {
+    fn hunt(&self, seeds: u64) -> Option<Found> {
+        let found = (1..=seeds).find_map(|seed| {
             let objection = once(&(self.sim)(seed), &self.scenario).err()?;
             Some(Found { seed, objection })
         })?;
@@ -41,12 +38,12 @@ impl Flaw<'_> {
     }
 }
 
-/// Tells how each is found, and fails unless all are.
-pub(crate) fn all(kind: &str, flaws: &[Flaw<'_>]) {
+/// Tells how each is found, and fails unless all are, by so many seeds.
+pub(crate) fn all(kind: &str, seeds: u64, flaws: &[Flaw<'_>]) {
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     on_all_cores(|| {
         while let Some(flaw) = flaws.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(how) = flaw.hunt() {
+            if let Some(how) = flaw.hunt(seeds) {
                 found.lock().insert(flaw.name, how);
             }
         }

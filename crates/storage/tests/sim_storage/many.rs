@@ -46,6 +46,8 @@ pub(crate) fn once(sim: &Sim, scenario: impl FnOnce()) -> Result<(), String> {
 }
 
 /// The same work on each core, which shares it among its copies.
+// Threads of ottla_env are those of one simulation; these run one each.
+#[allow(clippy::disallowed_methods)]
 pub(crate) fn on_all_cores(work: impl Fn() + Copy + Send) {
     std::thread::scope(|scope| {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

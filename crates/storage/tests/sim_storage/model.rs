@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ottla_env::fs;
 use ottla_protocol::Uuid;
 use ottla_protocol::record_batch::{self, BatchHeader};
-use ottla_storage::{Log, LogConfig};
+use ottla_storage::{Log, LogConfig, ReadError};
 
 use crate::compaction::{Pass, Rules, is_remnant};
 use crate::transactions::{self, Transactions};
@@ -128,6 +128,8 @@ pub(crate) struct Part {
     pub(crate) cleaned_to: i64,
     /// Whether a pass ever looked at it.
     pub(crate) was_compacted: bool,
+    /// First offsets of the batches of which something has rotted.
+    pub(crate) rotten: BTreeSet<i64>,
     /// What was written, or may have been, but not acknowledged, or acknowledged and then lost: a crash may bring it back.
     ghosts: BTreeMap<i64, Vec<Batch>>,
 }
@@ -158,6 +160,7 @@ impl Part {
             pass: None,
             cleaned_to: 0,
             was_compacted: false,
+            rotten: BTreeSet::new(),
             ghosts: BTreeMap::new(),
         }
     }
@@ -234,6 +237,7 @@ impl Part {
         ] {
             *low = (*low).min(offset);
         }
+        self.rotten.retain(|base| *base < offset);
     }
 
     /// Retention has moved the log start to `start` and left so many bytes: not without reason, and not too far.
@@ -243,12 +247,15 @@ impl Part {
         let old = |batch: &Batch| config.retention_ms >= 0 && now_ms - batch.header.max_timestamp > config.retention_ms;
         let too_many = u64::try_from(config.retention_bytes).is_ok_and(|bytes| bytes_left >= bytes);
         assert!(start == self.start || config.cleanup_policy.delete, "removed up to {start}, but only compaction may");
-        for batch in self.visible().filter(|batch| batch.header.next_offset() <= start) {
+        let removed = self.visible().filter(|batch| batch.header.next_offset() <= start);
+        // Of what has rotted nobody knows how old it was.
+        for batch in removed.filter(|batch| !self.has_rotted(batch)) {
             assert!(old(batch) || too_many, "{:?} was removed, {bytes_left} bytes are left, {config:?}", batch.header);
         }
         // A segment may hold younger records below the log start.
         let is_compacted = config.cleanup_policy.compact || self.batches.iter().any(|batch| batch.is_compacted());
-        if self.high_watermark == self.end && self.batches.iter().all(old) && !is_compacted {
+        let is_known = !is_compacted && self.rotten.is_empty();
+        if self.high_watermark == self.end && self.batches.iter().all(old) && is_known {
             assert_eq!(start, self.end, "everything is too old");
         }
         self.start = start;
@@ -257,6 +264,7 @@ impl Part {
     pub(crate) fn restart_at(&mut self, offset: i64) {
         self.batches.clear();
         self.ghosts.clear();
+        self.rotten.clear();
         (self.start, self.end, self.high_watermark, self.remembered_from) = (offset, offset, offset, offset);
         (self.durable, self.noted_start, self.noted_high_watermark, self.epochs_from) = (offset, offset, 0, offset);
         self.cleaned_to = offset;
@@ -313,9 +321,9 @@ impl Part {
     /// Nothing behind `offset` is there any more. Of a producer, compaction has kept the last batch: if that was one of those,
     /// what came before is forgotten.
     fn forget_what_was_compacted(&mut self, offset: i64) {
-        let compacted =
+        let mut compacted =
             self.batches.iter().filter(|batch| batch.is_compacted()).map(|batch| batch.header.next_offset());
-        if let Some(last) = compacted.filter(|end| *end <= offset).last() {
+        if let Some(last) = compacted.rfind(|end| *end <= offset) {
             self.epochs_from = self.epochs_from.max(last);
         }
     }
@@ -344,7 +352,6 @@ impl Part {
     pub(crate) fn adopt(&mut self, log: &Log, power_cut: bool) {
         let kept = if power_cut { self.durable } else { self.end }.min(self.cut);
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
-        assert!(log.damaged().is_empty(), "no device has failed, but {:?}", log.damaged());
         if power_cut && self.durable <= self.start && end == 0 {
             // It was never flushed: it was made again.
             self.noted_start = 0;
@@ -355,7 +362,8 @@ impl Part {
         let was_compacted = self.was_compacted || self.config.cleanup_policy.compact;
         assert!(start <= latest || self.holds_nothing_before(start), "the log starts at {start}, not {}", self.start);
         assert!(end >= kept, "the log ends at {end}, though {kept} was promised");
-        let found = read_all(log, start);
+        let mut told = Vec::new();
+        let found = read_past(log, start, |range| told.push(range));
         let rules = self.rules();
         let may_be_gone = |batch: &Batch| batch.is_gone || rules.as_ref().is_some_and(|rules| rules.may_vanish(batch));
         let tolerant = power_cut && was_compacted;
@@ -366,37 +374,48 @@ impl Part {
             let is_end_of_segment = bases.range(batch.header.next_offset()..=before).next().is_some();
             tolerant && batch.header.base_offset >= kept && is_end_of_segment
         };
+        // What the power tore right behind what has rotted cannot be told from it.
+        let is_torn = |batch: &Batch| {
+            let base = batch.header.base_offset;
+            power_cut && base >= kept && told.iter().any(|(first, end)| (*first..*end).contains(&base))
+        };
         let (mut next, mut epoch, mut forgotten_to, mut lost_from) = (start, i32::MIN, 0, end);
         let mut adopted: Vec<Batch> = Vec::with_capacity(found.len());
-        for bytes in found {
-            let header = BatchHeader::read(&bytes).expect("a batch");
+        for bytes in &found {
+            let header = BatchHeader::read(bytes).expect("a batch");
             let first = header.base_offset;
             assert!(next < header.next_offset(), "offset {next} is followed by {first}");
             assert!(header.partition_leader_epoch >= epoch, "epochs fall at {first}");
             let batch = self
-                .known(&bytes, first < kept, rules.as_ref())
+                .known(bytes, first < kept, rules.as_ref())
                 .unwrap_or_else(|| panic!("{header:?} was never written"));
             // What is gone because it is below the log start may have gone in part.
             let reached = next.max(self.start);
-            let between = self.batches.iter().filter(|b| (reached..first).contains(&b.header.base_offset));
-            let lost = between.clone().filter(|batch| !may_be_gone(batch));
+            let reaches = |b: &&Batch| b.header.base_offset >= reached || self.is_rotten_behind(b, reached);
+            let between = self.batches.iter().filter(|b| b.header.base_offset < first).filter(reaches);
+            let lost =
+                between.clone().filter(|batch| !may_be_gone(batch) && !self.has_rotted(batch) && !is_torn(batch));
             let is_hole = first > reached && batch.after > reached && !lost.clone().all(|b| may_be_lost(b, first));
             assert!(!is_hole, "offset {next} is followed by {first}: a hole");
             lost_from = lost.map(|batch| batch.header.base_offset).fold(lost_from, i64::min);
-            let gone = between.filter(|batch| may_be_gone(batch));
+            let gone = between.filter(|batch| may_be_gone(batch) || self.has_rotted(batch));
             if tolerant {
                 // It may be the power that took them, and with them what was known of their producers.
                 let unsure = gone.clone().filter(|batch| !batch.is_gone && batch.header.base_offset >= kept);
                 forgotten_to = unsure.map(|batch| batch.header.next_offset()).fold(forgotten_to, i64::max);
             }
-            adopted.extend(gone.map(|batch| Batch { is_gone: true, ..batch.clone() }));
+            adopted.extend(gone.map(|batch| Batch { is_gone: !self.has_rotted(batch), ..batch.clone() }));
             (next, epoch) = (header.next_offset(), header.partition_leader_epoch);
             adopted.push(batch);
         }
-        let mut missing = self.batches.iter().filter(|batch| (next..end).contains(&batch.header.base_offset));
-        let is_let_pass = |batch: &Batch| may_be_gone(batch) || may_be_lost(batch, end);
-        let is_open = next < end && (end <= self.start || (was_compacted && missing.all(is_let_pass)));
-        assert!(next == end || is_open, "everything from {next} to {end} can be read");
+        let reaches = |b: &&Batch| b.header.base_offset >= next || self.is_rotten_behind(b, next);
+        let missing = self.batches.iter().filter(|batch| batch.header.base_offset < end).filter(reaches);
+        let rotten: Vec<Batch> = missing.clone().filter(|batch| self.has_rotted(batch)).cloned().collect();
+        let is_let_pass = |batch: &Batch| may_be_gone(batch) || may_be_lost(batch, end) || self.has_rotted(batch);
+        let may_be_open =
+            end <= self.start || ((was_compacted || !rotten.is_empty()) && missing.clone().all(is_let_pass));
+        assert!(next == end || (next < end && may_be_open), "everything from {next} to {end} can be read");
+        adopted.extend(rotten);
         let first = adopted.first().map_or(end, |batch| batch.header.base_offset);
         self.batches.retain(|batch| batch.header.next_offset() <= start && batch.header.base_offset < first);
         self.batches.append(&mut adopted);
@@ -410,6 +429,8 @@ impl Part {
         self.epoch = self.epoch.max(epoch);
         self.restarted(log);
         self.bound_by(end);
+        self.check_told(log, start, &found, &told);
+        self.check_damaged(log);
     }
 
     /// A batch of these bytes that was acknowledged or, if that is enough, one that may have come back.
@@ -454,10 +475,23 @@ fn segment_bases(log: &Log) -> BTreeSet<i64> {
 }
 
 /// Reads to the end, as a follower does: the batches.
-pub(crate) fn read_all(log: &Log, mut offset: i64) -> Vec<Vec<u8>> {
+pub(crate) fn read_all(log: &Log, offset: i64) -> Vec<Vec<u8>> {
+    read_past(log, offset, |(first, end)| panic!("{first}..{end} is told to be damaged"))
+}
+
+/// As [`read_all`], but goes on behind what is told to be damaged.
+pub(crate) fn read_past(log: &Log, mut offset: i64, mut told: impl FnMut((i64, i64))) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     while offset < log.log_end_offset() {
-        let info = log.read_verified(offset, 16_384, i64::MAX, true).expect("read");
+        let info = match log.read_verified(offset, 16_384, i64::MAX, true) {
+            Err(ReadError::Damaged { first_offset, end_offset }) => {
+                assert!((first_offset..end_offset).contains(&offset), "{offset} lies in {first_offset}..{end_offset}");
+                told((first_offset, end_offset));
+                offset = end_offset;
+                continue;
+            }
+            read => read.expect("read"),
+        };
         let Some(slice) = info.slice else { break };
         let bytes = slice.read().expect("whole");
         for item in record_batch::batches(&bytes) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ottla_env::sim::{is_dying, note};
 use ottla_env::{random, time};
-use ottla_protocol::record_batch::{self, BatchHeader, BatchOptions};
+use ottla_protocol::record_batch::BatchOptions;
 use ottla_storage::{AppendError, AppendOrigin};
 
 use crate::batches;
@@ -13,10 +13,9 @@ use crate::chance;
 use crate::model::{Batch, Part};
 use crate::run::{End, InFlight, Run, TOPICS};
 use crate::settings;
-use crate::transactions::Marker;
 
-const IDEMPOTENT: [i64; 3] = [100, 101, 102];
-const TRANSACTIONAL: [i64; 3] = [200, 201, 202];
+pub(crate) const IDEMPOTENT: [i64; 3] = [100, 101, 102];
+pub(crate) const TRANSACTIONAL: [i64; 3] = [200, 201, 202];
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
@@ -44,15 +43,17 @@ pub(crate) enum Operation {
     CreateTopic,
     DeleteTopic,
     Move,
+    MoveOverPowerCut,
     Configure,
     PassTime,
     BreakDisk,
     FillDisk,
     Restart,
+    Rot,
 }
 
 /// How often each is done in an even mixture.
-const USUAL: [(Operation, u64); 29] = [
+const USUAL: [(Operation, u64); 31] = [
     (Operation::Append, 12),
     (Operation::AppendIdempotent, 12),
     (Operation::AppendTransactional, 12),
@@ -77,38 +78,62 @@ const USUAL: [(Operation, u64); 29] = [
     (Operation::CreateTopic, 2),
     (Operation::DeleteTopic, 1),
     (Operation::Move, 6),
+    (Operation::MoveOverPowerCut, 3),
     (Operation::Configure, 1),
     (Operation::PassTime, 4),
     (Operation::BreakDisk, 1),
     (Operation::FillDisk, 1),
     (Operation::Restart, 4),
+    (Operation::Rot, 4),
 ];
 
 const OFTEN: u64 = 10;
+/// In one of so many runs bits rot; devices neither fail nor get full in it.
+const ROTTEN: u64 = 8;
 
 /// The mixture of one run.
 #[derive(Debug)]
-pub(crate) struct Weights(Vec<(Operation, u64)>);
+pub(crate) struct Weights {
+    drawn: Vec<(Operation, u64)>,
+    favours_compaction: bool,
+}
 
 impl Weights {
     /// At random; these are done `OFTEN` times as often as usually.
     pub(crate) fn draw(often: &[Operation]) -> Self {
         let vary = |weight: u64| weight * [0, 1, 2, 2, 4][chance(5)];
-        let kept = |operation| matches!(operation, Operation::Append | Operation::Fetch | Operation::CreateTopic);
+        let kept = |operation| {
+            matches!(operation, Operation::Append | Operation::Fetch | Operation::CreateTopic | Operation::Rot)
+        };
         let varied = |(operation, weight)| (operation, if kept(operation) { weight * 2 } else { vary(weight) });
+        let rots = chance(ROTTEN) == 0 || often.contains(&Operation::Rot);
+        let is_left_out = |operation: &Operation| match operation {
+            Operation::Rot => !rots,
+            Operation::BreakDisk | Operation::FillDisk => rots,
+            _ => false,
+        };
         let mut drawn = USUAL.map(varied);
         for ((operation, weight), (_, usual)) in drawn.iter_mut().zip(USUAL) {
             if often.contains(operation) {
                 *weight = usual * OFTEN;
             }
+            if is_left_out(operation) {
+                *weight = 0;
+            }
         }
-        Self(drawn.to_vec())
+        let favours_compaction = [Operation::Clean, Operation::MoveOverPowerCut].iter().any(|one| often.contains(one));
+        Self { drawn: drawn.to_vec(), favours_compaction }
+    }
+
+    /// Whether what is done often needs topics that are compacted.
+    pub(crate) fn favours_compaction(&self) -> bool {
+        self.favours_compaction
     }
 
     fn next(&self) -> Operation {
-        let total: u64 = self.0.iter().map(|(_, weight)| weight).sum();
+        let total: u64 = self.drawn.iter().map(|(_, weight)| weight).sum();
         let mut draw = random::below(total);
-        for (operation, weight) in &self.0 {
+        for (operation, weight) in &self.drawn {
             match draw.checked_sub(*weight) {
                 Some(rest) => draw = rest,
                 None => return *operation,
@@ -119,7 +144,7 @@ impl Weights {
 }
 
 /// One of a few.
-fn one_of<T: Copy>(choices: &[T]) -> T {
+pub(crate) fn one_of<T: Copy>(choices: &[T]) -> T {
     choices[chance(choices.len() as u64)]
 }
 
@@ -159,11 +184,16 @@ impl Run {
             Operation::CreateTopic => self.create_topic(),
             Operation::DeleteTopic => self.delete_topic(at),
             Operation::Move => self.move_on(at),
+            Operation::MoveOverPowerCut => self.move_over_a_power_cut(at),
             Operation::Configure => self.configure(at),
             Operation::PassTime => time::sleep_thread(Duration::from_millis(1 + random::below(4_000))),
             Operation::BreakDisk => self.break_disk(),
             Operation::FillDisk => self.fill_or_free_disk(),
             Operation::Restart => self.restart_somehow(),
+            Operation::Rot => {
+                self.rot_is_due = true;
+                self.restart_somehow();
+            }
         }
         self.after_step();
     }
@@ -180,7 +210,7 @@ impl Run {
             }
         }
         match operation {
-            Operation::Restart => self.restart_somehow(),
+            Operation::Restart | Operation::Rot => self.restart_somehow(),
             _ if self.parts.is_empty() => self.create_topic(),
             _ => self.restart(End::PowerCut),
         }
@@ -283,118 +313,6 @@ impl Run {
         }
     }
 
-    /// A producer that got no answer sends again.
-    fn repeat(&mut self, at: usize) {
-        let producer_id = if chance(2) == 0 { one_of(&IDEMPOTENT) } else { one_of(&TRANSACTIONAL) };
-        let nth = chance(5);
-        let part = &self.parts[at];
-        let Some(batch) = part.window(producer_id).nth(nth).cloned() else { return };
-        // A snapshot remembers the last batch of each producer only, as Kafka's format does.
-        let remembered = nth == 0 || batch.header.base_offset >= part.remembered_from;
-        self.send_again(at, &batch, remembered);
-    }
-
-    fn send_again(&mut self, at: usize, batch: &Batch, remembered: bool) {
-        let mut again = batch.sent().to_vec();
-        // As the producer sent it.
-        record_batch::set_base_offset(&mut again, 0);
-        record_batch::set_leader_epoch(&mut again, -1);
-        if batch.header.timestamp_type() == record_batch::TimestampType::LogAppendTime {
-            return;
-        }
-        let epoch = self.parts[at].epoch;
-        match self.log(at).append_as_leader(&mut again, epoch, AppendOrigin::Client, time::wall_clock_ms()) {
-            _ if is_dying() => self.die(),
-            Ok(info) => {
-                assert!(info.duplicate, "taken twice: {:?}", batch.header);
-                assert_eq!(info.first_offset, batch.header.base_offset);
-            }
-            Err(AppendError::OutOfOrderSequence { .. }) if !remembered => {}
-            Err(AppendError::LargerThanSegment { .. }) => {}
-            Err(other) => panic!("a batch that was sent again: {other}"),
-        }
-    }
-
-    /// Right after a start: each producer's last batch is still recognised, and a gap behind it.
-    pub(crate) fn probe_producers(&mut self, at: usize) {
-        for producer_id in IDEMPOTENT.into_iter().chain(TRANSACTIONAL) {
-            let Some(last) = self.parts[at].window(producer_id).next().cloned() else { continue };
-            self.send_again(at, &last, true);
-            self.refuse_gap(at, producer_id);
-        }
-    }
-
-    fn refuse_gap(&mut self, at: usize, producer_id: i64) {
-        let next = self.parts[at].next(producer_id);
-        if next.known {
-            let gap = batches::batch_by(producer_id, next.epoch, next.sequence + 7, true);
-            self.expect_refusal(at, gap, AppendOrigin::Client, |error| {
-                matches!(error, AppendError::OutOfOrderSequence { .. })
-            });
-        }
-    }
-
-    fn expect_refusal(
-        &mut self,
-        at: usize,
-        bytes: Vec<u8>,
-        origin: AppendOrigin,
-        expected: impl FnOnce(&AppendError) -> bool,
-    ) {
-        let mut bytes = bytes;
-        let epoch = self.parts[at].epoch;
-        match self.log(at).append_as_leader(&mut bytes, epoch, origin, time::wall_clock_ms()) {
-            _ if is_dying() => self.die(),
-            Err(error) if expected(&error) => {}
-            other => panic!("{:?} had to be refused: {other:?}", BatchHeader::read(&bytes)),
-        }
-    }
-
-    /// What must not enter a log.
-    fn refuse(&mut self, at: usize) {
-        let producer_id = if chance(2) == 0 { one_of(&IDEMPOTENT) } else { one_of(&TRANSACTIONAL) };
-        let next = self.parts[at].next(producer_id);
-        match chance(4) {
-            0 => self.refuse_gap(at, producer_id),
-            1 if next.known && next.epoch > 0 => {
-                let fenced = batches::batch_by(producer_id, next.epoch - 1, 0, true);
-                self.expect_refusal(at, fenced, AppendOrigin::Client, |error| {
-                    matches!(error, AppendError::InvalidProducerEpoch { .. })
-                });
-            }
-            2 => self.refuse_stale_marker(at, producer_id),
-            _ => self.refuse_overlap(at),
-        }
-    }
-
-    fn refuse_stale_marker(&mut self, at: usize, producer_id: i64) {
-        let part = &self.parts[at];
-        let of_producer = |batch: &&Batch| batch.header.producer_id == producer_id;
-        let last = part.visible().rev().filter(of_producer).find_map(Marker::read);
-        if let Some(last) = last.filter(|marker| marker.coordinator_epoch > 0) {
-            let epoch = part.next(producer_id).epoch;
-            let stale = batches::marker(producer_id, epoch, last.coordinator_epoch - 1, true);
-            self.expect_refusal(at, stale, AppendOrigin::Coordinator, |error| {
-                matches!(error, AppendError::CoordinatorFenced { .. })
-            });
-        }
-    }
-
-    /// A follower is sent what it has, or what was damaged on the way.
-    fn refuse_overlap(&mut self, at: usize) {
-        let Some(last) = self.parts[at].visible().next_back().cloned() else { return };
-        let log = self.log(at);
-        let again = log.append_as_follower(&last.bytes);
-        assert!(matches!(again, Err(AppendError::UnexpectedOffset { .. })), "appended again: {again:?}");
-        let mut damaged = last.bytes;
-        record_batch::set_base_offset(&mut damaged, self.parts[at].end);
-        if let Some(byte) = damaged.last_mut() {
-            *byte ^= 1;
-        }
-        let appended = log.append_as_follower(&damaged);
-        assert!(matches!(appended, Err(AppendError::Corrupt(_))), "a damaged batch: {appended:?}");
-    }
-
     fn raise_high_watermark(&mut self, at: usize) {
         let part = &self.parts[at];
         let borders = part.from(part.high_watermark).into_iter().map(|batch| batch.header.next_offset());
@@ -419,7 +337,7 @@ impl Run {
         self.settle(at, led, InFlight::Nothing);
     }
 
-    fn flush(&mut self, at: usize) {
+    pub(crate) fn flush(&mut self, at: usize) {
         let flushed = self.log(at).flush();
         if self.settle(at, flushed, InFlight::Nothing).is_some() {
             let end = self.parts[at].end;
@@ -564,7 +482,8 @@ impl Run {
 
     fn configure(&mut self, at: usize) {
         let topic = self.parts[at].topic;
-        let config = settings::draw_after(&self.parts[at].config);
+        let compacted = self.weights.favours_compaction();
+        let config = if compacted { settings::draw_compacted() } else { settings::draw_after(&self.parts[at].config) };
         self.configs.lock().insert(topic, std::sync::Arc::clone(&config));
         for at in (0..self.parts.len()).filter(|at| self.parts[*at].topic == topic).collect::<Vec<_>>() {
             self.parts[at].config = std::sync::Arc::clone(&config);

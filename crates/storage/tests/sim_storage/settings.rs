@@ -26,6 +26,20 @@ pub(crate) fn draw_after(before: &LogConfig) -> Arc<LogConfig> {
     Arc::new(LogConfig { cleanup_policy: CleanupPolicy { compact, ..drawn.cleanup_policy }, ..(*drawn).clone() })
 }
 
+/// Settings of one topic that nearly every visit of the cleaner finds something to do in.
+pub(crate) fn draw_compacted() -> Arc<LogConfig> {
+    let drawn = draw();
+    Arc::new(LogConfig {
+        cleanup_policy: CleanupPolicy { compact: true, delete: chance(3) == 0 },
+        // Small segments, and later a large one for several of them.
+        segment_bytes: if chance(2) == 0 { 1_100 + chance(300) } else { 2_500 + chance(1_000) },
+        min_cleanable_dirty_ratio: 0.0,
+        min_compaction_lag_ms: 0,
+        delete_retention_ms: if chance(2) == 0 { 0 } else { drawn.delete_retention_ms },
+        ..(*drawn).clone()
+    })
+}
+
 /// Settings of one topic.
 pub(crate) fn draw() -> Arc<LogConfig> {
     let ms = |choices: &[i64]| choices[chance(choices.len() as u64)];

@@ -375,3 +375,38 @@ pub(crate) fn aborted(manager: &LogManager) -> Vec<AbortedTransaction> {
     log.set_high_watermark(log.log_end_offset());
     log.read_committed(0, 1 << 20, true).expect("read").aborted_transactions
 }
+
+/// A start found a log renamed away and its copy complete, and let the copy take its place, with the high watermark that was noted
+/// where the log had been. The process was killed before it noted that anew: the next one looked where the log was now, and the
+/// log began with a high watermark of 0.
+#[test]
+fn a_copy_that_a_start_puts_in_place_keeps_the_high_watermark() {
+    Sim::new(1).run(async {
+        format("/data", 1);
+        format("/other", 2);
+        fs::sync_dir("/").expect("synced");
+        let start = || process_of(&["/data", "/other"], LogConfig::default());
+        let manager = start();
+        let log = manager.create(TOPIC.0, 0, TOPIC.1, settings()).expect("created");
+        for n in 0..3 {
+            log.append_as_leader(&mut record(NOW + n, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+        }
+        log.set_high_watermark(3);
+        assert!(manager.visit_notes());
+        let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
+        let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
+        while future.copy_from(&log, 1_000).expect("copied") != Copied::CaughtUp {}
+        manager.visit_checkpoints();
+        let path = log.path();
+        drop((log, future, to, manager));
+        kill();
+        // As far as the move came: the first of its two renames.
+        fs::rename(&path, format!("{}.{}-delete", path.display(), "0".repeat(32))).expect("renamed");
+        for _ in 0..2 {
+            let manager = start();
+            assert_eq!(manager.get(TOPIC.0, 0).expect("open").high_watermark(), 3);
+            drop(manager);
+            kill();
+        }
+    });
+}

@@ -105,7 +105,7 @@ pub(crate) fn consume<'a>(
             if !marker.commit {
                 aborting.remove(&header.producer_id);
             }
-        } else if !header.is_control() && !(header.is_transactional() && aborting.contains(&header.producer_id)) {
+        } else if !(header.is_control() || (header.is_transactional() && aborting.contains(&header.producer_id))) {
             seen.insert(header.base_offset);
         }
     }
