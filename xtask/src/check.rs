@@ -5,9 +5,9 @@ use anyhow::{Result, bail};
 use crate::count::Count;
 use crate::licences;
 use crate::shell::{BENCH, Cmd, has, timed};
-use crate::tidy;
+use crate::{simulation, tidy};
 
-/// fmt, clippy, tidy, doc and licences; fails after all of them have had their say.
+/// fmt, clippy (of the simulated tests, too), tidy, doc and licences; fails after all of them have had their say.
 pub(crate) fn check() -> Result<()> {
     let mut count = Count::default();
     steps(&mut count);
@@ -46,6 +46,7 @@ pub(crate) fn steps(count: &mut Count) {
     step("check: clippy of bench", &["cargo-clippy"], &|| {
         Cmd::cargo_on_bench(["clippy", "--quiet", "--all-targets"]).args(["--", "-D", "warnings"]).run()
     });
+    step("check: clippy of simulated tests", &["cargo-clippy"], &simulation::lint);
     step("check: tidy", &[], &tidy::report);
     step("check: doc", &[], &|| {
         Cmd::cargo(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"])

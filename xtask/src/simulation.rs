@@ -18,7 +18,12 @@ use crate::shell::{Cmd, root, target};
 
 /// All simulated tests.
 pub(crate) fn everything(count: &mut Count) -> Result<()> {
-    cargo_test(count, tests(&simulated()?, &[])?.args(["--", "--show-output"]))
+    cargo_test(count, tests(&simulated()?, &[]).args(["--", "--show-output"]))
+}
+
+/// Clippy over all simulated tests, and over what of their packages is built for a simulation alone: no other build sees it.
+pub(crate) fn lint() -> Result<()> {
+    cargo("clippy", &simulated()?).args(["--quiet", "--no-deps", "--", "-D", "warnings"]).run()
 }
 
 /// The verb.
@@ -27,7 +32,7 @@ pub(crate) fn verb(args: &[String]) -> Result<()> {
     match words[..] {
         [] => alone(everything),
         [seed] if is_number(seed) => alone(|count| {
-            cargo_test(count, tests(&simulated()?, &[])?.args(["--", "--show-output"]).env("OTTLA_SEED", seed))
+            cargo_test(count, tests(&simulated()?, &[]).args(["--", "--show-output"]).env("OTTLA_SEED", seed))
         }),
         [name, "--many", many] => all_of(name, many, "1"),
         [name, "--many", many, first] => all_of(name, many, first),
@@ -47,7 +52,7 @@ fn replay(name: &str, seed: &str, bug: Option<&str>) -> Result<()> {
         bail!("{seed:?} is no seed: a number is expected");
     }
     let one = BTreeSet::from([named(name)?]);
-    let mut cmd = tests(&one, &[])?.args(["--", "--nocapture", "--test-threads=1"]);
+    let mut cmd = tests(&one, &[]).args(["--", "--nocapture", "--test-threads=1"]);
     // Those that choose their seeds themselves.
     cmd = cmd.args(["--skip", "can_be_replayed", "--skip", "planted_bug", "--skip", "directory_sync"]);
     cmd = cmd.env("OTTLA_SEED", seed).env("OTTLA_SIM_TRACE", "effects");
@@ -58,19 +63,24 @@ fn replay(name: &str, seed: &str, bug: Option<&str>) -> Result<()> {
 }
 
 fn all_of(name: &str, many: &str, first: &str) -> Result<()> {
-    let cmd = tests(&BTreeSet::from([named(name)?]), &["--release"])?.args(["--", "--show-output"]);
+    let cmd = tests(&BTreeSet::from([named(name)?]), &["--release"]).args(["--", "--show-output"]);
     alone(|count| cargo_test(count, cmd.env("OTTLA_SEEDS", many).env("OTTLA_FIRST_SEED", first)))
 }
 
-/// `cargo test` of these, in a target directory of its own: the flag would otherwise rebuild the whole tree each time it
-/// changes. A little optimization pays for itself within seconds.
-fn tests(which: &BTreeSet<(String, String)>, options: &[&str]) -> Result<Cmd> {
-    let mut cmd = Cmd::cargo(["test", "--no-fail-fast", "--target-dir"]).args([&target().join("sim")]).args(options);
+/// `cargo test` of these.
+fn tests(which: &BTreeSet<(String, String)>, options: &[&str]) -> Cmd {
+    cargo("test", which).args(["--no-fail-fast"]).args(options)
+}
+
+/// A verb of cargo on these tests, in a target directory of its own: the flag would otherwise rebuild the whole tree each time
+/// it changes. A little optimization pays for itself within seconds.
+fn cargo(verb: &str, which: &BTreeSet<(String, String)>) -> Cmd {
+    let mut cmd = Cmd::cargo([verb, "--target-dir"]).args([&target().join("sim")]);
     for (package, test) in which {
         cmd = cmd.args(["--package".into(), format!("ottla-{package}"), "--test".into(), test.clone()]);
     }
     let flags = std::env::var("RUSTFLAGS").map_or_else(|_| "--cfg sim".to_owned(), |own| format!("{own} --cfg sim"));
-    Ok(cmd.env("RUSTFLAGS", flags).env("CARGO_PROFILE_DEV_OPT_LEVEL", "1"))
+    cmd.env("RUSTFLAGS", flags).env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
 }
 
 fn named(name: &str) -> Result<(String, String)> {
