@@ -33,6 +33,7 @@ pub(crate) struct Ottla {
 }
 
 fn main() -> ExitCode {
+    ottla_env::process::refuse_huge_pages();
     let ottla = Ottla::parse();
     if let Err(e) = logging::start(&ottla.logging, ottla.command.default_log_level()) {
         output::error(&e, None);

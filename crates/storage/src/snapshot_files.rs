@@ -67,7 +67,8 @@ impl SnapshotFiles {
     pub(crate) fn latest(&self, offset: i64) -> Result<Option<(i64, ProducerState)>, StorageError> {
         let mut offsets = self.offsets.lock();
         let above: Vec<_> = offsets.range(offset + 1..).copied().collect();
-        if let Some(newest) = above.last() {
+        // Where nothing is known to be there, as of the metadata log, that is no news.
+        if let Some(newest) = above.last().filter(|_| offset > 0) {
             let path = self.folder.path();
             tracing::warn!(path = %path.display(), snapshot = newest, offset,
                 "producer snapshots are newer than what is known to be on the device, and are removed");

@@ -1,4 +1,4 @@
-//! The limits of the process, through rustix.
+//! The limits of the process and its memory, through rustix.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -12,4 +12,10 @@ pub(crate) fn descriptor_limit() -> u64 {
         }
     }
     limit.current.unwrap_or(u64::MAX)
+}
+
+pub(crate) fn refuse_huge_pages() {
+    // Where that cannot be said, nothing is lost but memory.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

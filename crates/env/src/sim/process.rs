@@ -3,3 +3,6 @@
 pub(crate) fn descriptor_limit() -> u64 {
     64
 }
+
+/// Runs share the process of their test.
+pub(crate) fn refuse_huge_pages() {}
