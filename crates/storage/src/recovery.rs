@@ -172,7 +172,8 @@ fn adopt(
         let gap = at.header.base_offset > next_offset;
         let durable = at.header.base_offset < scope.durable;
         let may_have_gap = plan.compacted || at.position == 0 || durable;
-        let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
+        let fits = at.header.last_offset() < segment.offset_limit();
+        let follows = fits && at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
         let leftover = is_leftover(at, scope.durable, last_epoch);
         let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < stated_epoch;
         follows

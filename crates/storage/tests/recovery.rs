@@ -45,6 +45,26 @@ fn a_torn_tail_is_cut_at_the_last_whole_batch() {
     }
 }
 
+/// No checksum covers a base offset, and a follower may have had a gap of its leader's there. But an index could not note one so
+/// far behind the first of its segment: it once became the end of the log.
+#[test]
+fn a_base_offset_that_its_segment_cannot_hold_is_none() {
+    let temp = tempfile::tempdir().expect("a directory");
+    format(temp.path());
+    let dir = LogDir::open(temp.path()).expect("locked");
+    let config = small(1 << 20);
+    let log = open(&dir, &config, OpenOptions::default());
+    append(&log, batch(3, "whole"));
+    let whole = log.size_bytes();
+    append(&log, batch(3, "flipped"));
+    let file = File::open_rw(last_log_file(&log)).expect("opened");
+    drop(log);
+    file.write_all_at(&((1_i64 << 37) + 3).to_be_bytes(), whole).expect("written");
+
+    let log = open(&dir, &config, OpenOptions::default());
+    assert_eq!((log.log_end_offset(), log.size_bytes()), (3, whole));
+}
+
 #[test]
 fn a_flipped_bit_in_the_unsynced_tail_cuts_there_and_removes_the_segments_behind() {
     let temp = tempfile::tempdir().expect("a directory");
