@@ -126,9 +126,8 @@ fn notice_failures(broker: &Broker) {
 /// There may be space again for partitions that were made, or given to this broker, when there was none. Apache Kafka takes the
 /// directory offline then.
 fn open_waiting(broker: &Broker) {
-    let image = broker.image();
-    if task::blocking_here(|| broker.replicas.open_waiting(&image)) {
-        broker.groups.follow_all(&image);
+    if task::blocking_here(|| broker.replicas.open_waiting(|| broker.image())) {
+        broker.groups.follow_all(&broker.image());
     }
 }
 

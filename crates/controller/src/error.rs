@@ -58,7 +58,7 @@ pub enum ControllerError {
     /// The newest snapshot cannot be read.
     #[error(
         "{0}. It is the newest snapshot of the metadata; the log before it may be gone. Put a sound copy of the file in place. If \
-         the log still goes back to an earlier snapshot, which the next start finds out, remove the file"
+         the log still goes back to an earlier snapshot, which the next start finds out, move the file out of the folder"
     )]
     NewestSnapshot(SnapshotError),
     /// A file.

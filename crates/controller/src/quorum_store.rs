@@ -21,7 +21,7 @@ use crate::format::BOOTSTRAP;
 use crate::metadata_log::MetadataLog;
 use crate::options::QuorumOptions;
 use crate::raft::{ControlRecord, ElectionState, LogView, RaftCore, ReplicaKey, SnapshotId, VoterHistory};
-use crate::snapshot_file::{self, Snapshot};
+use crate::snapshot_file::{self, Snapshot, SnapshotError};
 use crate::soundness::{self, Claims, Sound};
 
 /// The file of the election state.
@@ -93,7 +93,11 @@ fn load_newest(
     snapshot_file::remove_partial(dir)?;
     let newest = snapshot_file::list(dir)?.last().copied();
     if let Some(id) = newest {
-        let snapshot = snapshot_file::read(dir, id).map_err(ControllerError::NewestSnapshot)?;
+        let snapshot = snapshot_file::read(dir, id).map_err(|error| match error {
+            SnapshotError::Content { .. } | SnapshotError::Incomplete { .. } => ControllerError::NewestSnapshot(error),
+            // Of the file itself that says nothing.
+            SnapshotError::Io { .. } | SnapshotError::Encode(_) => error.into(),
+        })?;
         note_snapshot(voters, id, &snapshot);
         if id != BOOTSTRAP {
             loader.load_snapshot(id.end_offset - 1, id.epoch, snapshot.records)?;

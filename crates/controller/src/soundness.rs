@@ -18,6 +18,7 @@ use ottla_storage::inspect::{Extent, Fault, extent};
 use crate::error::ControllerError;
 use crate::format::BOOTSTRAP;
 use crate::quorum_store::QUORUM_STATE_FILE;
+use crate::quorum_wire::METADATA_TOPIC;
 use crate::snapshot_file::file_name;
 
 /// What else the directory says of the log.
@@ -51,8 +52,8 @@ pub enum Loss {
     #[error(
         "{}: the metadata log is damaged at byte {}, where record {} should begin: {}. {proof}, so that this is no torn end. \
          To have all topics and settings back, put a sound copy of the file in place. To go on without that record and all behind \
-         it, cut the file there (truncate -s {}), and remove the .log files behind it and {}",
-        fault.path.display(), fault.position, fault.offset, fault.reason, fault.position, notes.display()
+         it, cut the file there (truncate -s {}), and move the .log files behind it out of the folder{}",
+        fault.path.display(), fault.position, fault.offset, fault.reason, fault.position, lowered(notes, *noted, fault.offset)
     )]
     Damaged {
         /// Where.
@@ -61,13 +62,15 @@ pub enum Loss {
         proof: String,
         /// The file with the note.
         notes: PathBuf,
+        /// The note.
+        noted: Option<i64>,
     },
     /// The end is missing.
     #[error(
         "{}: the metadata log ends with this file at offset {end}, but everything below {noted} was on the device, says {}. To have \
          the missing topics and settings back, put a sound copy of the file in place, or the files behind it. To go on \
-         without them, remove {}",
-        path.display(), notes.display(), notes.display()
+         without them, leave everything as it is{}",
+        path.display(), notes.display(), lowered(notes, Some(*noted), *end)
     )]
     Short {
         /// The last file.
@@ -107,6 +110,13 @@ pub enum Loss {
     },
 }
 
+/// What else is to be done by whoever goes on without the end of the log. The file has the recovery points of partitions too, so it
+/// stays: without one, the first torn batch of a partition would count as its end.
+fn lowered(notes: &Path, noted: Option<i64>, end: i64) -> String {
+    let Some(noted) = noted.filter(|noted| *noted > end) else { return String::new() };
+    format!("; and in {} change `{METADATA_TOPIC} 0 {noted}` to `{METADATA_TOPIC} 0 {end}`", notes.display())
+}
+
 /// Looks at every batch that is needed.
 pub(crate) fn check(claims: &Claims) -> Result<Sound, ControllerError> {
     let found = look(&claims.folder, claims.loaded)?;
@@ -142,13 +152,14 @@ fn judge(claims: &Claims, found: &Extent) -> Result<Sound, Loss> {
             (None, Some(offset)) => format!("Behind it lies a sound batch, of offset {offset}"),
             _ => return Ok(Sound { durable, end_offset: fault.offset }),
         };
-        return Err(Loss::Damaged { fault: Box::new(fault.clone()), proof, notes: notes() });
+        return Err(Loss::Damaged { fault: Box::new(fault.clone()), proof, notes: notes(), noted: claims.noted });
     }
     let end = found.end_offset;
     if let Some(noted) = claims.noted.filter(|noted| *noted > end.max(claims.loaded)) {
         return Err(Loss::Short { path: last_file.clone(), end, noted, notes: notes() });
     }
-    if end.max(claims.loaded) == 0 && claims.noted.is_none() && claims.epoch > 0 {
+    // A process of Apache Kafka that ended before the first record of its first election leaves an epoch of 1.
+    if end.max(claims.loaded) == 0 && claims.noted.is_none() && claims.epoch > 1 {
         return Err(gone(
             claims,
             format!("{QUORUM_STATE_FILE} tells of epoch {}, which begins with a record", claims.epoch),

@@ -98,7 +98,9 @@ fn who_has_no_sound_copy_goes_on_as_the_sentence_says() {
     let position: usize = behind.split(')').next().and_then(|n| n.parse().ok()).expect("a number");
     edit(log, |bytes| bytes.truncate(position));
     assert!(refused(&dir).contains("everything below"), "the note still knows of more");
-    fs::remove_file(dir.join(NOTES)).expect("removed");
+    let (_, change) = why.split_once("change `").expect("a line to change");
+    let (old, new) = change.trim_end_matches('`').split_once("` to `").expect("into another");
+    edit(dir.join(NOTES), |bytes| *bytes = String::from_utf8_lossy(bytes).replace(old, new).into_bytes());
     assert_eq!(topics(&dir), ["invoices"]);
 }
 

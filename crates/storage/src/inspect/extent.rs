@@ -63,10 +63,16 @@ pub fn extent(folder: &Path, needed: i64) -> io::Result<Extent> {
             walk.expected = next;
             continue;
         }
-        fault = walk.segment(&path_of(segment), segment.base_offset, next)?;
+        let is_misplaced = segment.base_offset != walk.expected;
+        fault = if is_misplaced {
+            Some(walk.misplaced(&path_of(segment), segment.base_offset))
+        } else {
+            walk.segment(&path_of(segment), next)?
+        };
         if let Some(fault) = &mut fault {
-            let mut later = later.iter();
-            while let (None, Some(segment)) = (fault.goes_on_at, later.next()) {
+            // One that is misplaced was not looked into: it may be empty.
+            let mut unread = files.segments.get(n + usize::from(!is_misplaced)..).unwrap_or_default().iter();
+            while let (None, Some(segment)) = (fault.goes_on_at, unread.next()) {
                 let found = next_sound(&mut BatchFile::open(&path_of(segment))?, 0, walk.expected..i64::MAX)?;
                 fault.goes_on_at = found.map(|(_, offset)| offset);
             }
@@ -88,10 +94,7 @@ struct Walk {
 
 impl Walk {
     /// Goes through a segment that reaches beyond what is passed over.
-    fn segment(&mut self, path: &Path, base_offset: i64, next: Option<i64>) -> io::Result<Option<Fault>> {
-        if base_offset != self.expected {
-            return Ok(Some(self.misplaced(path, base_offset)));
-        }
+    fn segment(&mut self, path: &Path, next: Option<i64>) -> io::Result<Option<Fault>> {
         let mut file = BatchFile::open(path)?;
         self.before = Some((path.to_owned(), file.len()));
         loop {
@@ -133,7 +136,7 @@ impl Walk {
         let before = self.before.clone().filter(|_| base_offset > offset);
         let (path, position) = before.unwrap_or_else(|| (path.to_owned(), 0));
         let reason = format!("the next segment begins with offset {base_offset}");
-        Fault { path, position, offset, reason, goes_on_at: Some(base_offset) }
+        Fault { path, position, offset, reason, goes_on_at: None }
     }
 
     /// Why a batch whose checksum fits cannot be the next: offset and leader epoch lie before what it covers.
@@ -192,6 +195,19 @@ mod tests {
             (name, fault.position, fault.goes_on_at)
         });
         (extent.end_offset, fault)
+    }
+
+    /// The end of a segment was lost at the border of two batches, and the name of the next was not.
+    #[test]
+    fn an_empty_segment_behind_a_lost_end_confirms_nothing() {
+        let dir = log(2);
+        let whole = batch(4, 2).len();
+        edit(&file(dir.path(), 0), |bytes| bytes.truncate(bytes.len() - whole));
+        let (end, fault) = found(dir.path(), 0);
+        assert_eq!((end, fault.expect("misplaced").2), (4, Some(6)));
+        edit(&file(dir.path(), 1), Vec::clear);
+        let (end, fault) = found(dir.path(), 0);
+        assert_eq!((end, fault.expect("misplaced").2), (4, None));
     }
 
     #[test]

@@ -174,8 +174,11 @@ fn open_log(job: Job) -> Option<Arc<Log>> {
         Ok(None) => {}
         Err(error) => {
             tracing::error!(dir = %dir.path().display(), partition = name, %error, "log cannot be opened and is not served");
-            if let StorageError::Io(error) = error {
-                dir.set_offline(&error.to_string());
+            // What finds no space is tried again, as the metadata asks for it.
+            if let StorageError::Io(io) = error
+                && !error.may_pass()
+            {
+                dir.set_offline(&io.to_string());
             }
         }
     }

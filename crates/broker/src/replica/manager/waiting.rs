@@ -15,17 +15,19 @@ impl ReplicaManager {
         self.is_waiting.load(Ordering::Acquire)
     }
 
-    /// Tries again to open what waits for space or descriptors. True if something is online now that was not.
-    pub fn open_waiting(&self, image: &MetadataImage) -> bool {
+    /// Tries again to open what waits for space or descriptors. True if something is online now that was not. The image is asked
+    /// for when no publication can be under way, so that it is that of the partitions.
+    pub fn open_waiting(&self, image: impl FnOnce() -> Arc<MetadataImage>) -> bool {
+        let _one_at_a_time = self.changing.lock();
         if !self.is_waiting.swap(false, Ordering::AcqRel) {
             return false;
         }
-        let _one_at_a_time = self.changing.lock();
+        let image = image();
         let mut topics = Topics::clone(&self.topics.load());
         let ids = topics.by_id.iter().filter(|(_, topic)| topic.waiting().is_some()).map(|(id, _)| *id);
         // What the image does not know any more goes with its publication.
         let waiting: Vec<&Arc<TopicImage>> = ids.filter_map(|id| image.topics.by_id(id)).collect();
-        let mut opened = self.open_logs(image, &waiting, &topics, false, |held| held.is_some_and(Held::is_waiting));
+        let mut opened = self.open_logs(&image, &waiting, &topics, false, |held| held.is_some_and(Held::is_waiting));
         let mut online = 0;
         for of_image in waiting {
             let Some(mut topic) = topics.by_id.get(&of_image.id).map(|topic| Topic::clone(topic)) else { continue };
