@@ -172,12 +172,15 @@ fn adopt(
         let gap = at.header.base_offset > next_offset;
         let durable = at.header.base_offset < scope.durable;
         let may_have_gap = plan.compacted || at.position == 0 || durable;
-        let fits = at.header.last_offset() < segment.offset_limit();
-        let follows = fits && at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
+        // Further than an index could note: no leader left such a gap, a bit of the base offset is wrong, which no checksum covers.
+        let leaps = at.header.base_offset.saturating_sub(next_offset) > i64::from(i32::MAX);
+        let follows = at.header.base_offset >= next_offset && at.header.last_offset_delta >= 0;
         let leftover = is_leftover(at, scope.durable, last_epoch);
         let wrong_epoch = durable && start.by_epoch && at.header.partition_leader_epoch < stated_epoch;
         follows
-            && (!gap || may_have_gap || (next_offset >= scope.durable && !is_refuted(&file, at, next_offset, size)))
+            && (!gap
+                || may_have_gap
+                || (next_offset >= scope.durable && !leaps && !is_refuted(&file, at, next_offset, size)))
             && !leftover
             && !wrong_epoch
     };

@@ -245,13 +245,8 @@ impl Segment {
         let too_old = size > 0 && age > config.max_segment_ms().saturating_sub(tail.jitter_ms);
         let too_large = size > 0 && size + incoming as u64 > config.segment_bytes as u64;
         let full = self.offsets.is_full(config.segment_index_bytes) || self.times.is_full(config.segment_index_bytes);
-        let overflow = size > 0 && last_offset >= self.offset_limit();
+        let overflow = size > 0 && i32::try_from(last_offset - self.base_offset).is_err();
         too_large || too_old || (size > 0 && full) || overflow
-    }
-
-    /// Every offset in it is below: the indexes note them as 31 bits behind the first, so that appends go on in another segment.
-    pub(crate) fn offset_limit(&self) -> i64 {
-        self.base_offset.saturating_add(1 << 31)
     }
 
     /// Writes whole batches at the end with one write, and notes them in the indexes.

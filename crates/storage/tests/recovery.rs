@@ -45,10 +45,10 @@ fn a_torn_tail_is_cut_at_the_last_whole_batch() {
     }
 }
 
-/// No checksum covers a base offset, and a follower may have had a gap of its leader's there. But an index could not note one so
-/// far behind the first of its segment: it once became the end of the log.
+/// No checksum covers a base offset, and a follower may have had a gap of its leader's there. But no gap is as wide as an index
+/// cannot note: such an offset once became the end of the log.
 #[test]
-fn a_base_offset_that_its_segment_cannot_hold_is_none() {
+fn a_base_offset_that_leaps_is_none() {
     let temp = tempfile::tempdir().expect("a directory");
     format(temp.path());
     let dir = LogDir::open(temp.path()).expect("locked");

@@ -31,18 +31,20 @@ impl Log {
 
     /// With `flushing` held.
     fn sync(&self) -> Result<(), StorageError> {
+        // Before the mark is taken: an append that makes a file sets it, and moves the log end then. So whoever sees the end sees the
+        // mark.
+        let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
+        let target = self.log_end_offset();
         // Before anything is written: what is made from here on leaves its mark for the next flush.
         let names_dirty = self.names_dirty.swap(false, Ordering::AcqRel);
-        let synced = self.sync_with_names(names_dirty);
+        let synced = self.sync_up_to(target, bytes, names_dirty);
         if synced.is_err() && names_dirty {
             self.names_dirty.store(true, Ordering::Release);
         }
         synced
     }
 
-    fn sync_with_names(&self, names_dirty: bool) -> Result<(), StorageError> {
-        let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
-        let target = self.log_end_offset();
+    fn sync_up_to(&self, target: i64, bytes: u64, names_dirty: bool) -> Result<(), StorageError> {
         // Also the segment that ends there: it may have been closed since, which left an entry in its time index.
         let segments: Vec<_> = self.segments.read().from(self.flushed_offset() - 1).cloned().collect();
         let active = segments.len().saturating_sub(1);

@@ -239,7 +239,8 @@ impl Log {
         let cut = segment.cut(&file, &first, &limits, size, access)?;
         let len = u32::try_from(cut - first.position).unwrap_or(u32::MAX);
         if len == 0 {
-            let is_sound = segment.is_sound(&first, first.end(), offset);
+            // If it is only the budget that is spent, nobody needs to look: that goes for each partition behind the last that fits.
+            let is_sound = first.header.next_offset() <= end || segment.is_sound(&first, first.end(), offset);
             return Ok(Found::Nothing(FirstEnd { position: first.end(), is_sound }));
         }
         let sound = segment.is_sound(&first, cut, offset);

@@ -38,6 +38,8 @@ impl Log {
             self.write_cut_epochs()?;
         }
         self.or_offline(self.snapshots.remove_after(offset))?;
+        // One that came back would be believed, once the log has grown beyond it.
+        self.names_dirty.store(true, Ordering::Release);
         appender.pending_snapshots.retain(|(at, _)| *at <= offset);
         let bounds = |next_segment| Bounds { next_segment, may_have_gap: true, compacted: true, given: offset };
         let loaded = load_producers(&self.segments.read(), &self.snapshots, offset, self.log_start_offset(), bounds);

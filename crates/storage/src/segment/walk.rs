@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
     }
 
     fn limit(&self) -> i64 {
-        self.bounds.next_segment.unwrap_or(self.segment.offset_limit())
+        self.bounds.next_segment.unwrap_or(i64::MAX)
     }
 
     /// False if the anchor is not to be relied on.

@@ -2,7 +2,7 @@
 //! nobody misses fails this test until it is found out whether it is superfluous, or the runs do not look at what hangs on it.
 //!
 //! ```text
-//!   OTTLA_OFTEN="log/flush.rs sync_with_names" cargo xtask sim storage 7 crates/storage/src/log/flush.rs:79
+//!   OTTLA_OFTEN="log/flush.rs sync_up_to" cargo xtask sim storage 7 crates/storage/src/log/flush.rs:79
 //!                                                        one run without one of them, with all that happens in it
 //! ```
 //! A place is the function that asks; `#[track_caller]` hands on who asked it. `docs/design/durability.md` says of each what a crash
@@ -23,7 +23,7 @@ use crate::{cut_short, names, run, stories};
 /// Which operations make it likely that a sync is missed by the runs.
 pub(crate) const OFTEN: &[(&str, &[Operation])] = &[
     ("checkpoint.rs write", &[VisitCheckpoints]),
-    ("log/flush.rs sync_with_names", &[Flush]),
+    ("log/flush.rs sync_up_to", &[Flush]),
     ("log/truncate.rs rename_replaced", &[Move]),
     ("log_folder.rs settle 1", &[CreateTopic]),
     ("log_folder.rs settle 2", &[CreateTopic, Flush]),
