@@ -200,7 +200,9 @@ impl Log {
             snapshots: loaded.snapshots,
             deleted: AtomicBool::new(false),
             names_dirty: AtomicBool::new(true),
-            flush_wanted: AtomicBool::new(false),
+            // The process before may have cut everything off, and ended before that was synced. What comes back behind a noted offset
+            // is found out; nothing is noted of an empty log.
+            flush_wanted: AtomicBool::new(!options.clean_shutdown && loaded.log_end_offset == 0),
             last_flush_ms: AtomicI64::new(plan.now_ms),
             report: loaded.report,
             cleaning: Cleaning::default(),

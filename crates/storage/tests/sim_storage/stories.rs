@@ -333,6 +333,37 @@ pub(crate) fn cut_a_segment_off_twice() {
     assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0);
 }
 
+/// A start cut a torn log back to nothing and died before that was synced. The next process found it empty, had nothing to sync,
+/// and stopped cleanly; then the power went, and the torn bytes were back behind the mark of the clean stop (seed 3149).
+#[test]
+fn what_was_cut_back_to_nothing_stays_away() {
+    (1..=200).for_each(|seed| Sim::new(seed).run(async { cut_back_to_nothing_twice() }));
+}
+
+fn cut_back_to_nothing_twice() {
+    formatted();
+    let manager = process();
+    let log = manager.create(TOPIC.0, 0, TOPIC.1, settings()).expect("created");
+    log.append_as_leader(&mut record(NOW, 30), 0, AppendOrigin::Client, NOW).expect("appended");
+    log.flush().expect("flushed");
+    let file = log.path().join("00000000000000000000.log");
+    drop((log, manager));
+    kill();
+    let torn = fs::File::open_rw(&file).expect("there");
+    torn.set_len(70).and_then(|()| torn.sync_data()).expect("what the power took");
+    drop(torn);
+    die_at_effect(1 + random::below(20));
+    drop(LogManager::open(options_of(&["/data"], LogConfig::default())));
+    kill();
+    let manager = process();
+    assert_eq!(manager.get(TOPIC.0, 0).expect("open").log_end_offset(), 0);
+    manager.stop(1).expect("a clean stop");
+    drop(manager);
+    crash();
+    let log = process().get(TOPIC.0, 0).expect("open");
+    assert_eq!((log.log_end_offset(), log.damaged()), (0, Vec::new()));
+}
+
 /// While a flush waited for its device, an ABORT marker was appended. The flush took the mark along that said that names were to
 /// be synced, and had passed the transaction index by: the next one made that file and did not sync its name. The power took it,
 /// and consumers of committed records were given those of the aborted transaction.
