@@ -10,14 +10,14 @@ use std::time::Duration;
 use ottla_broker::replica::manager::{Missing, ReplicaManager};
 use ottla_env::{fs, time};
 use ottla_metadata::config::{BrokerConfig, Settings};
-use ottla_metadata::records::{PartitionRecord, RemoveTopicRecord, TopicRecord};
+use ottla_metadata::records::{PartitionRecord, RemoveTopicRecord};
 use ottla_metadata::{CommittedBatch, MetadataLoader, MetadataRecord};
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use ottla_protocol::messages::fetch_response::FetchResponse;
 use ottla_protocol::messages::produce_response::ProduceResponse;
 use ottla_protocol::{ErrorCode, Uuid};
 use ottla_storage::LogManager;
-use support::{TOPIC_ID, batch, decode, open_logs, produce, with_broker};
+use support::{TOPIC_ID, batch, decode, open_logs, produce, topic, with_broker};
 
 /// How long a client waits in the requests below; an answer within [`AT_ONCE`] did not wait for that.
 const LONG_MS: i32 = 120_000;
@@ -60,19 +60,6 @@ fn who_waits_on_a_topic_hears_that_it_is_deleted() {
         assert_eq!(ErrorCode::from_code(code), Some(ErrorCode::UnknownTopicId));
         assert!(held.check_leader(-1).is_err(), "whoever still holds it appends no more");
     });
-}
-
-fn topic(name: &str, topic_id: Uuid) -> [MetadataRecord; 2] {
-    let partition = PartitionRecord {
-        partition_id: 0,
-        topic_id,
-        replicas: vec![1],
-        isr: vec![1],
-        leader: 1,
-        directories: vec![Uuid([9; 16])],
-        ..PartitionRecord::default()
-    };
-    [TopicRecord { name: name.into(), topic_id }.into(), partition.into()]
 }
 
 fn manager(dir: &Path, logs: &Arc<LogManager>) -> Arc<ReplicaManager> {

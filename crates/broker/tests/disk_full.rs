@@ -13,12 +13,12 @@ use std::time::Duration;
 use ottla_broker::replica::manager::Missing;
 use ottla_env::fs::{self, File};
 use ottla_env::time::{self, Instant};
-use ottla_metadata::records::{PartitionRecord, RemoveTopicRecord, TopicRecord};
+use ottla_metadata::records::RemoveTopicRecord;
 use ottla_metadata::{CommittedBatch, MetadataRecord};
 use ottla_protocol::messages::produce_response::ProduceResponse;
 use ottla_protocol::{ErrorCode, Uuid};
 use ottla_storage::{AppendOrigin, Log, LogConfig, LogDir, OpenOptions};
-use support::{Client, TOPIC, batch, decode, produce, with_written_logs};
+use support::{Client, TOPIC, batch, decode, produce, topic, with_written_logs};
 
 const SIZE: u64 = 8 << 20;
 const RESERVE: u64 = 1 << 20;
@@ -117,20 +117,6 @@ fn a_full_device_is_told_and_passes() {
         },
     );
     drop(mounted);
-}
-
-/// A topic of one partition, on this broker.
-fn topic(name: &str, topic_id: Uuid) -> [MetadataRecord; 2] {
-    let partition = PartitionRecord {
-        partition_id: 0,
-        topic_id,
-        replicas: vec![1],
-        isr: vec![1],
-        leader: 1,
-        directories: vec![Uuid([9; 16])],
-        ..PartitionRecord::default()
-    };
-    [TopicRecord { name: name.to_owned(), topic_id }.into(), partition.into()]
 }
 
 /// They stayed offline until the next start.

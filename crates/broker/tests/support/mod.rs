@@ -234,6 +234,20 @@ fn records(listener: &str, address: SocketAddr, replicas: &[i32]) -> Vec<Metadat
     records
 }
 
+/// A topic of one partition, on this broker.
+pub fn topic(name: &str, topic_id: Uuid) -> [MetadataRecord; 2] {
+    let partition = PartitionRecord {
+        partition_id: 0,
+        topic_id,
+        replicas: vec![1],
+        isr: vec![1],
+        leader: 1,
+        directories: vec![Uuid([9; 16])],
+        ..PartitionRecord::default()
+    };
+    [TopicRecord { name: name.to_owned(), topic_id }.into(), partition.into()]
+}
+
 /// A client that speaks in bytes.
 pub struct Client {
     pub stream: TcpStream,

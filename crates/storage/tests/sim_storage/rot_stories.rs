@@ -38,20 +38,25 @@ const LAST_OFFSET_DELTA: u64 = 23;
 /// Where it says by which format it is to be read.
 const MAGIC: u64 = 16;
 
+/// A log of six batches, opened after a clean stop, of which bytes of the second have rotted meanwhile.
+fn with_rotten_second(at: u64, bytes: &[u8]) -> Arc<Log> {
+    formatted();
+    let manager = process();
+    let (log, size) = six_batches(&manager, &LogConfig::default());
+    let file = log.path().join("00000000000000000000.log");
+    manager.stop(1).expect("a clean stop");
+    drop((log, manager));
+    host("main").rot_file(file, size + at, bytes).expect("there");
+    process().get(TOPIC.0, 0).expect("open")
+}
+
 /// The second batch of a log rotted and said that it reached far beyond the end of the log. Whoever began to read there, or
 /// behind it, was told for ever that there is nothing yet.
 #[test]
 fn a_damaged_batch_that_says_to_be_longer_than_the_log_is_told() {
     for offset in 1..6 {
         Sim::new(1).run(async {
-            formatted();
-            let manager = process();
-            let (log, size) = six_batches(&manager, &LogConfig::default());
-            let file = log.path().join("00000000000000000000.log");
-            manager.stop(1).expect("a clean stop");
-            drop((log, manager));
-            host("main").rot_file(file, size + LAST_OFFSET_DELTA, &[0, 1, 0, 0]).expect("there");
-            let log = process().get(TOPIC.0, 0).expect("open");
+            let log = with_rotten_second(LAST_OFFSET_DELTA, &[0, 1, 0, 0]);
             match log.read_verified(offset, 100, i64::MAX, true) {
                 Err(ReadError::Damaged { first_offset: 1, end_offset: 2 }) => assert_eq!(offset, 1),
                 read => assert!(read.expect("sound").slice.is_some(), "something at {offset}"),
@@ -192,14 +197,7 @@ fn a_copy_does_not_end_where_a_batch_rotted() {
 #[test]
 fn a_damaged_batch_does_not_say_where_a_log_is_cut() {
     Sim::new(1).run(async {
-        formatted();
-        let manager = process();
-        let (log, size) = six_batches(&manager, &LogConfig::default());
-        let file = log.path().join("00000000000000000000.log");
-        manager.stop(1).expect("a clean stop");
-        drop((log, manager));
-        host("main").rot_file(file, size + LAST_OFFSET_DELTA, &[0, 0, 0, 3]).expect("there");
-        let log = process().get(TOPIC.0, 0).expect("open");
+        let log = with_rotten_second(LAST_OFFSET_DELTA, &[0, 0, 0, 3]);
         log.truncate_to(4).expect("cut");
         assert_eq!(log.log_end_offset(), 4);
         assert_eq!(read_careful(&log), (vec![0, 2, 3], vec![(1, 2)]));
