@@ -1,5 +1,6 @@
 //! What heads of batches said that had rotted, and who believed them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_env::fs;
@@ -8,7 +9,7 @@ use ottla_protocol::record_batch::{self, BatchHeader};
 use ottla_storage::{AppendOrigin, CopyError, Log, LogConfig, LogManager, ReadError};
 
 use crate::model::read_past;
-use crate::stories::{NOW, TOPIC, format, formatted, process, process_of, record};
+use crate::stories::{NOW, TOPIC, format, formatted, process_of, record};
 
 /// Six records, each in a batch of its own, and the bytes of one.
 fn six_batches(manager: &LogManager, config: &LogConfig) -> (Arc<Log>, u64) {
@@ -31,6 +32,15 @@ fn read_careful(log: &Log) -> (Vec<i64>, Vec<(i64, i64)>) {
     (batches.iter().map(|batch| header(batch).base_offset).collect(), told)
 }
 
+/// Files of the first segment.
+const LOG: &str = "00000000000000000000.log";
+const INDEX: &str = "00000000000000000000.index";
+
+/// An index entry for every third batch.
+fn indexed() -> LogConfig {
+    LogConfig { index_interval_bytes: 250, ..LogConfig::default() }
+}
+
 /// Where a batch says how many bytes follow.
 const LENGTH: u64 = 8;
 /// Where it says how many offsets it holds, less one.
@@ -38,16 +48,26 @@ const LAST_OFFSET_DELTA: u64 = 23;
 /// Where it says by which format it is to be read.
 const MAGIC: u64 = 16;
 
-/// A log of six batches, opened after a clean stop, of which bytes of the second have rotted meanwhile.
-fn with_rotten_second(at: u64, bytes: &[u8]) -> Arc<Log> {
+/// A log of so many batches, opened after a clean stop. Meanwhile something has become of its folder: that is told how many bytes
+/// a batch has.
+fn opened_again(config: &LogConfig, count: i64, rot: impl FnOnce(&Path, u64)) -> Arc<Log> {
     formatted();
-    let manager = process();
-    let (log, size) = six_batches(&manager, &LogConfig::default());
-    let file = log.path().join("00000000000000000000.log");
+    let manager = process_of(&["/data"], config.clone());
+    let (log, size) = some_batches(&manager, config, count);
+    let folder = log.path();
     manager.stop(1).expect("a clean stop");
     drop((log, manager));
-    host("main").rot_file(file, size + at, bytes).expect("there");
-    process().get(TOPIC.0, 0).expect("open")
+    rot(&folder, size);
+    process_of(&["/data"], config.clone()).get(TOPIC.0, 0).expect("open")
+}
+
+/// Bytes of a file in a log's folder are others.
+fn rot_in(folder: &Path, name: &str, at: u64, bytes: &[u8]) {
+    host("main").rot_file(folder.join(name), at, bytes).expect("there");
+}
+
+fn with_rotten_second(at: u64, bytes: &[u8]) -> Arc<Log> {
+    opened_again(&LogConfig::default(), 6, |folder, size| rot_in(folder, LOG, size + at, bytes))
 }
 
 /// The second batch of a log rotted and said that it reached far beyond the end of the log. Whoever began to read there, or
@@ -71,17 +91,10 @@ fn a_damaged_batch_that_says_to_be_longer_than_the_log_is_told() {
 #[test]
 fn a_damaged_batch_that_leads_far_behind_itself_is_found() {
     Sim::new(1).run(async {
-        formatted();
-        let config = LogConfig { index_interval_bytes: 250, ..LogConfig::default() };
-        let start = || process_of(&["/data"], config.clone());
-        let manager = start();
-        let (log, size) = some_batches(&manager, &config, 14);
-        assert!((91..125).contains(&size), "three of {size} bytes make an index entry");
-        let file = log.path().join("00000000000000000000.log");
-        manager.stop(1).expect("a clean stop");
-        drop((log, manager));
-        host("main").rot_file(file, 4 * size + LENGTH, &[0, 0, 2]).expect("there");
-        let log = start().get(TOPIC.0, 0).expect("open");
+        let log = opened_again(&indexed(), 14, |folder, size| {
+            assert!((91..125).contains(&size), "three of {size} bytes make an index entry");
+            rot_in(folder, LOG, 4 * size + LENGTH, &[0, 0, 2]);
+        });
         let read = log.read_verified(5, 100, i64::MAX, true).expect("sound");
         assert!(read.slice.is_some());
         assert_eq!(read_careful(&log), ((0..14).filter(|offset| *offset != 4).collect(), vec![(4, 5)]));
@@ -93,20 +106,12 @@ fn a_damaged_batch_that_leads_far_behind_itself_is_found() {
 #[test]
 fn a_wrong_index_entry_leads_past_no_damage() {
     Sim::new(1).run(async {
-        formatted();
-        let config = LogConfig { index_interval_bytes: 250, ..LogConfig::default() };
-        let start = || process_of(&["/data"], config.clone());
-        let manager = start();
-        let (log, size) = some_batches(&manager, &config, 14);
-        let (file, index) =
-            (log.path().join("00000000000000000000.log"), log.path().join("00000000000000000000.index"));
-        manager.stop(1).expect("a clean stop");
-        drop((log, manager));
-        let position = u32::try_from(12 * size).expect("small");
-        // The second half of an entry, here of the one of batch 6.
-        host("main").rot_file(index, 12, &position.to_be_bytes()).expect("there");
-        host("main").rot_file(file, 8 * size - 10, b"rot").expect("there");
-        let log = start().get(TOPIC.0, 0).expect("open");
+        let log = opened_again(&indexed(), 14, |folder, size| {
+            let position = u32::try_from(12 * size).expect("small");
+            // The second half of an entry, here of the one of batch 6.
+            rot_in(folder, INDEX, 12, &position.to_be_bytes());
+            rot_in(folder, LOG, 8 * size - 10, b"rot");
+        });
         let read = log.read_verified(7, 100, i64::MAX, true);
         assert!(matches!(read, Err(ReadError::Damaged { first_offset: 7, end_offset: 8 })), "{read:?}");
     });
@@ -117,17 +122,8 @@ fn a_wrong_index_entry_leads_past_no_damage() {
 #[test]
 fn a_wrong_index_entry_leads_beyond_no_bound() {
     Sim::new(1).run(async {
-        formatted();
-        let config = LogConfig { index_interval_bytes: 250, ..LogConfig::default() };
-        let start = || process_of(&["/data"], config.clone());
-        let manager = start();
-        let (log, _) = some_batches(&manager, &config, 14);
-        let index = log.path().join("00000000000000000000.index");
-        manager.stop(1).expect("a clean stop");
-        drop((log, manager));
         // Of the second entry, that of batch 6.
-        host("main").rot_file(index, 12, &[0, 16]).expect("there");
-        let log = start().get(TOPIC.0, 0).expect("open");
+        let log = opened_again(&indexed(), 14, |folder, _| rot_in(folder, INDEX, 12, &[0, 16]));
         let read = log.read_verified(4, 1_000, 8, true).expect("sound");
         let bytes = read.slice.expect("something").read().expect("whole");
         let last = record_batch::batches(&bytes).flatten().last().map(|(header, _)| header.base_offset);
@@ -141,7 +137,7 @@ fn a_wrong_index_entry_leads_beyond_no_bound() {
 fn the_largest_timestamp_lies_behind_the_damage() {
     Sim::new(1).run(async {
         formatted();
-        let config = LogConfig { index_interval_bytes: 250, ..LogConfig::default() };
+        let config = indexed();
         let start = || process_of(&["/data"], config.clone());
         let manager = start();
         let log = manager.create(TOPIC.0, 0, TOPIC.1, Arc::new(config.clone())).expect("created");
@@ -150,8 +146,7 @@ fn the_largest_timestamp_lies_behind_the_damage() {
             let timestamp = if n <= 8 { NOW + n } else { NOW };
             log.append_as_leader(&mut record(timestamp, 30), 0, AppendOrigin::Client, NOW).expect("appended");
         }
-        let (file, times) =
-            (log.path().join("00000000000000000000.log"), log.path().join("00000000000000000000.timeindex"));
+        let (file, times) = (log.path().join(LOG), log.path().join("00000000000000000000.timeindex"));
         manager.stop(1).expect("a clean stop");
         drop((log, manager));
         let cut = fs::File::open_rw(times).expect("there");
@@ -176,7 +171,7 @@ fn a_copy_does_not_end_where_a_batch_rotted() {
         let start = || process_of(&["/data", "/other"], config.clone());
         let manager = start();
         let (log, size) = six_batches(&manager, &config);
-        let file = log.path().join("00000000000000000000.log");
+        let file = log.path().join(LOG);
         let to = manager.log_dirs().iter().find(|dir| !Arc::ptr_eq(dir, log.dir())).cloned().expect("another");
         let future = manager.create_future(TOPIC.0, 0, &to).expect("made").expect("it moves");
         future.copy_from(&log, 1).expect("copied");
@@ -215,7 +210,7 @@ fn a_log_is_cut_behind_a_batch_that_cannot_be_read() {
         let manager = start();
         let (log, _) = six_batches(&manager, &config);
         assert!(log.segment_count() > 2);
-        let file = log.path().join("00000000000000000000.log");
+        let file = log.path().join(LOG);
         manager.stop(1).expect("a clean stop");
         drop((log, manager));
         host("main").rot_file(file, MAGIC, &[9]).expect("there");
